@@ -1,0 +1,49 @@
+#include <tapestry/core/tensor.hpp>
+
+#include <cmath>
+#include <limits>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+
+BOOST_AUTO_TEST_SUITE(tensor)
+
+BOOST_AUTO_TEST_CASE(a_copy_behaves_as_a_value) {
+  Tensor a = Tensor::from({1.0f, 2.0f}, {2});
+  const Tensor b = a;
+  a.mutable_values<float>()[0] = 9;
+  BOOST_TEST(b.at(0) == 1);
+  BOOST_TEST(a.at(0) == 9);
+}
+
+BOOST_AUTO_TEST_CASE(linspace_includes_both_ends) {
+  const Tensor t = Tensor::linspace(-0.5, 0.5, {3, 4});
+  BOOST_TEST(t.at(0) == -0.5);
+  BOOST_TEST(t.at(11) == 0.5);
+  BOOST_TEST(to_string(t.type()) == "f64 [3, 4]");
+}
+
+BOOST_AUTO_TEST_CASE(mistakes_are_named) {
+  BOOST_CHECK_EXCEPTION(Tensor::from({1.0, 2.0}, {3}), Error, [](const Error& e) {
+    return std::string(e.what()) == "2 values can't fill a tensor of shape [3]";
+  });
+  BOOST_CHECK_THROW(Tensor(DType::f32, {2}).values<double>(), Error);
+  BOOST_CHECK_THROW(Tensor(DType::f32, {-1}), Error);
+  BOOST_CHECK_THROW((Tensor(DType::f32, {1 << 30, 1 << 30, 1 << 30})), Error);
+}
+
+BOOST_AUTO_TEST_CASE(bf16_rounds_to_nearest_even) {
+  BOOST_TEST(float(bf16(1.0f + 1.0f / 256)) == 1.0f);
+  BOOST_TEST(float(bf16(1.0f + 3.0f / 256)) == 1.0f + 4.0f / 256);
+  BOOST_TEST(std::isnan(float(bf16(std::numeric_limits<float>::quiet_NaN()))));
+  BOOST_TEST(float(bf16(std::numeric_limits<float>::max())) == std::numeric_limits<float>::infinity());
+}
+
+BOOST_AUTO_TEST_CASE(empty_and_scalar) {
+  BOOST_TEST(Tensor(DType::i64, {0, 3}).elements() == 0);
+  BOOST_TEST(Tensor::scalar(2.5).item() == 2.5);
+  BOOST_TEST(Tensor::scalar(2.5).rank() == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
