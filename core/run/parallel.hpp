@@ -1,0 +1,76 @@
+// The threads that everything runs on, and the one knob for them. Work is cut into chunks whose boundaries
+// depend on shapes alone; threads take chunks as they become free, so results never depend on how many there
+// are.
+#pragma once
+
+#include <tapestry/core/function_ref.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace tapestry {
+
+/// Calls `body(0)` ... `body(chunks - 1)`, each once, in any order, and returns when all have returned. One
+/// chunk, or one thread, means plain calls in order. Calls may nest. An exception thrown by `body` is
+/// rethrown here, after which some chunks may not have run. A call costs about a microsecond: chunks should
+/// take ten or more.
+void parallel_for(std::int64_t chunks, FunctionRef<void(std::int64_t)> body);
+
+/// How many threads work, the caller included. At first TAPESTRY_THREADS, or else the CPUs that this process
+/// may use: its affinity mask and its control group's quota count, not what the machine has.
+int thread_count();
+
+/// Takes effect for calls that follow; never call it while parallel work runs. Throws if not in [1, 1024].
+/// More threads than CPUs are allowed.
+void set_thread_count(int count);
+
+/// Splits `size` into even pieces of about `most` at most, cut at multiples of `align`. The pieces follow from the
+/// the arguments alone.
+class Chunks {
+ public:
+  Chunks(std::int64_t size, std::int64_t most, std::int64_t align = 1);
+
+  std::int64_t count() const { return count_; }
+  std::int64_t begin(std::int64_t chunk) const { return chunk * step_; }
+  std::int64_t end(std::int64_t chunk) const { return chunk + 1 == count_ ? size_ : (chunk + 1) * step_; }
+
+ private:
+  std::int64_t size_, step_, count_;
+};
+
+/// `body(begin, end)` over [0, size) in chunks of at most `most`, cut at multiples of `align`.
+template <class Body>
+void parallel_ranges(std::int64_t size, std::int64_t most, const Body& body, std::int64_t align = 1) {
+  const Chunks chunks(size, most, align);
+  parallel_for(chunks.count(), [&](std::int64_t chunk) { body(chunks.begin(chunk), chunks.end(chunk)); });
+}
+
+/// One job at a time on a thread of its own, for reading ahead. It makes progress whatever the other threads
+/// do; a parallel_for within it is serial, so as not to compete with the step in progress.
+class BackgroundTask {
+ public:
+  BackgroundTask();
+  /// Waits for the job; its exception, if any, is dropped.
+  ~BackgroundTask();
+  BackgroundTask(const BackgroundTask&) = delete;
+  BackgroundTask& operator=(const BackgroundTask&) = delete;
+
+  /// Starts a job. Throws if the last one was not waited for.
+  void start(std::function<void()> job);
+  /// Returns when the job has; rethrows what it threw. Without a job it returns at once.
+  void wait();
+
+ private:
+  struct Worker;
+  std::unique_ptr<Worker> worker_;
+};
+
+namespace detail {
+/// The CPUs that a cgroup v2 `cpu.max` ("max 100000", "150000 100000") allows, rounded up; 0 if it sets no
+/// limit.
+int cpus_of_quota(const std::string& cpu_max);
+}  // namespace detail
+
+}  // namespace tapestry
