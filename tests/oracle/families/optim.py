@@ -1,0 +1,131 @@
+"""Update rules over five steps of given gradients, in NumPy, in CS231n's conventions; checked against torch.optim.
+
+Two parameters, w [2, 3] and b [3]. Tensors of a case NAME:
+
+    NAME/w, NAME/b                         before the first step
+    NAME/step1/grad_w ..                   the gradients given to step 1, ..
+    NAME/step1/w ..                        the parameters after step 1, ..
+    NAME/step1/velocity_w, m_w, v_w ..     the rule's own arrays after step 1
+    NAME/step1/learning_rate               only where it changes from step to step
+
+The metadata of NAME hold the rule and its settings.
+"""
+
+import zlib
+
+import numpy as np
+import torch
+
+from .recorder import Family
+
+STEPS = 5
+
+
+def sgd(w, g, s, t, lr):
+    return w - lr * g
+
+
+def momentum(w, g, s, t, lr, momentum=0.9):
+    s["velocity"] = momentum * s.get("velocity", 0.0) - lr * g
+    return w + s["velocity"]
+
+
+def nesterov(w, g, s, t, lr, momentum=0.9):
+    old = s.get("velocity", np.zeros_like(w))
+    new = s["velocity"] = momentum * old - lr * g
+    return w + new + momentum * (new - old)
+
+
+def rmsprop(w, g, s, t, lr, decay=0.99, eps=1e-8):
+    s["v"] = decay * s.get("v", 0.0) + (1 - decay) * g * g
+    return w - lr * g / (np.sqrt(s["v"]) + eps)
+
+
+def adam(w, g, s, t, lr, beta1=0.9, beta2=0.999, eps=1e-8):
+    s["m"] = beta1 * s.get("m", 0.0) + (1 - beta1) * g
+    s["v"] = beta2 * s.get("v", 0.0) + (1 - beta2) * g * g
+    return w - lr * (s["m"] / (1 - beta1**t)) / (np.sqrt(s["v"] / (1 - beta2**t)) + eps)
+
+
+RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "rmsprop": rmsprop, "adam": adam}
+
+
+def clip_by_global_norm(gradients, limit):
+    """All scaled by limit / norm if their joint norm exceeds the limit. (PyTorch adds 1e-6 to the norm.)"""
+    norm = np.sqrt(sum((g * g).sum() for g in gradients.values()))
+    return {k: g * min(1.0, limit / norm) if norm > 0 else g for k, g in gradients.items()}
+
+
+def torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings):
+    names = {"beta1": None, "beta2": None, "decay": "alpha"}
+    options = {names.get(k, k): v for k, v in settings.items() if names.get(k, k)}
+    if rule == "adam":
+        options["betas"] = (settings.get("beta1", 0.9), settings.get("beta2", 0.999))
+    parameters = {k: torch.from_numpy(w.copy()).requires_grad_() for k, w in start.items()}
+    options |= {"lr": lr, "weight_decay": decoupled or coupled}
+    if rule == "adam":
+        optimizer = (torch.optim.AdamW if decoupled else torch.optim.Adam)(parameters.values(), **options)
+    elif rule == "rmsprop":
+        optimizer = torch.optim.RMSprop(parameters.values(), **options)
+    else:
+        if rule != "sgd":
+            options.setdefault("momentum", 0.9)
+        optimizer = torch.optim.SGD(parameters.values(), nesterov=rule == "nesterov", **options)
+    for step in gradients:
+        for k, p in parameters.items():
+            p.grad = torch.from_numpy(step[k].copy())
+        optimizer.step()
+        yield {k: p.detach().numpy().copy() for k, p in parameters.items()}
+
+
+def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, rates=None, zero=False, **settings):
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    shapes = {"w": (2, 3), "b": (3,)}
+    start = {k: rng.uniform(-1, 1, s) for k, s in shapes.items()}
+    gradients = [{k: rng.uniform(-1, 1, s) * (0.0 if zero else 1.0) for k, s in shapes.items()} for _ in range(STEPS)]
+    attributes = {"rule": rule, "learning_rate": lr, **settings}
+    for key, value in {"coupled_weight_decay": coupled, "decoupled_weight_decay": decoupled, "clip_norm": clip}.items():
+        if value:
+            attributes[key] = value
+    cases.describe(name, attributes)
+
+    parameters, state = dict(start), {k: {} for k in shapes}
+    for k in shapes:
+        cases.put(f"{name}/{k}", start[k])
+    reference = None
+    if clip is None and rates is None and (rule == "adam" or not decoupled):
+        reference = torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings)
+    for t, given in enumerate(gradients, 1):
+        rate = rates[t - 1] if rates else lr
+        if rates:
+            cases.put(f"{name}/step{t}/learning_rate", np.float64(rate))
+        used = clip_by_global_norm(given, clip) if clip else given
+        for k in shapes:
+            cases.put(f"{name}/step{t}/grad_{k}", given[k])
+            old = parameters[k]
+            new = RULES[rule](old, used[k] + coupled * old, state[k], t, rate, **settings)
+            parameters[k] = new - rate * decoupled * old
+            cases.put(f"{name}/step{t}/{k}", parameters[k])
+            for array, values in state[k].items():
+                cases.put(f"{name}/step{t}/{array}_{k}", values)
+        if reference:
+            for k, expected in next(reference).items():
+                np.testing.assert_allclose(parameters[k], expected, rtol=1e-12, atol=1e-13, err_msg=f"{name} step {t}")
+
+
+def family():
+    cases = Family("optim")
+    for rule in RULES:
+        record(cases, f"{rule}/plain", rule)
+        record(cases, f"{rule}/weight_decay", rule, coupled=0.1)
+        record(cases, f"{rule}/decoupled_weight_decay", rule, decoupled=0.1)
+        record(cases, f"{rule}/changing_rate", rule, rates=[1e-2, 9e-3, 5e-3, 1e-3, 0.0])
+        record(cases, f"{rule}/clipped", rule, clip=0.9)
+        record(cases, f"{rule}/zero_gradients", rule, zero=True)
+    record(cases, "momentum/momentum_0.5", "momentum", momentum=0.5)
+    record(cases, "nesterov/momentum_0.99", "nesterov", momentum=0.99)
+    record(cases, "rmsprop/decay_0.9", "rmsprop", decay=0.9, eps=1e-6)
+    record(cases, "adam/betas", "adam", lr=1e-3, beta1=0.5, beta2=0.9, eps=1e-6)
+    record(cases, "adam/clipped_and_decayed", "adam", clip=0.5, decoupled=0.05)
+    record(cases, "sgd/clip_not_reached", "sgd", clip=100.0)
+    return cases
