@@ -19,8 +19,12 @@ def family():
     cases = Family("matmul")
     flags = {"nn": (False, False), "tn": (True, False), "nt": (False, True), "tt": (True, True)}
     shapes = {
-        "plain": ((2, 3), (3, 4)), "batch": ((5, 2, 3), (5, 3, 4)), "batch_left": ((5, 2, 3), (3, 4)),
-        "batch_right": ((2, 3), (5, 3, 4)), "batch_both": ((4, 1, 2, 3), (3, 3, 2)), "batch_of_one": ((1, 2, 3), (4, 3, 2)),
+        "plain": ((2, 3), (3, 4)),
+        "batch": ((5, 2, 3), (5, 3, 4)),
+        "batch_left": ((5, 2, 3), (3, 4)),
+        "batch_right": ((2, 3), (5, 3, 4)),
+        "batch_both": ((4, 1, 2, 3), (3, 3, 2)),
+        "batch_of_one": ((1, 2, 3), (4, 3, 2)),
     }
     for label, (a, b) in shapes.items():
         for flag, (ta, tb) in flags.items():

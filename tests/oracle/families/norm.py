@@ -54,8 +54,8 @@ def family():
     far = 1e4 + np.array([[0.5, -1], [2, 0.25], [-1.5, 3], [0.75, -2]])
     cases.add("batchnorm_train/far", written_out(1e-5), far, signed(2), signed(2), eps=1e-5, order=1)
     cases.add("batchnorm_train/repeated", lambda x: batchnorm_train(1e-5)(x, x[0], x[1]), signed(4, 3), eps=1e-5)
-    cases.add("batchnorm_running_mean/momentum_0.5", lambda x, old: 0.5 * old + 0.5 * x.mean(0), signed(4, 3), signed(3),
-              order=0, momentum=0.5)
+    cases.add("batchnorm_running_mean/momentum_0.5", lambda x, old: 0.5 * old + 0.5 * x.mean(0), signed(4, 3),
+              signed(3), order=0, momentum=0.5)
     cases.add("batchnorm_running_variance/batch_of_one", lambda x, old: 0.9 * old, signed(1, 3), uniform(0.2, 2, 3),
               order=0, momentum=0.9)
     cases.add("layernorm/eps_1e-3", lambda x, g, b: F.layer_norm(x, (6,), g, b, 1e-3), signed(2, 6), signed(6),

@@ -62,8 +62,10 @@ def cut(cases):
         cases.add(f"slice/{label}", lambda x: x[index], signed(*shape), **bounds)
     cases.add("slice/overlapping", lambda x: x[0:3] * x[1:4], signed(4))
 
-    shapes = {"axis0": (0, [(2, 3), (1, 3), (3, 3)]), "axis1": (1, [(2, 1), (2, 3)]), "last": (-1, [(2, 2, 1), (2, 2, 2)]),
-              "one": (0, [(2, 3)]), "with_empty": (0, [(0, 2), (2, 2), (0, 2)]), "middle": (1, [(2, 1, 3), (2, 2, 3)])}
+    shapes = {
+        "axis0": (0, [(2, 3), (1, 3), (3, 3)]), "axis1": (1, [(2, 1), (2, 3)]), "last": (-1, [(2, 2, 1), (2, 2, 2)]),
+        "one": (0, [(2, 3)]), "with_empty": (0, [(0, 2), (2, 2), (0, 2)]), "middle": (1, [(2, 1, 3), (2, 2, 3)]),
+    }
     for label, (axis, parts) in shapes.items():
         cases.add(f"concat/{label}", lambda *x: torch.cat(x, axis), *[signed(*s) for s in parts], axis=axis)
     cases.add("concat/repeated", lambda x: torch.cat([x, x, x * x], 1), signed(2, 2), axis=1)
@@ -83,7 +85,8 @@ def pad(cases):
     for label, (shape, low, high, value) in constant.items():
         cases.add(f"pad/{label}", lambda x: F.pad(x, torch_order(low, high), value=value), signed(*shape),
                   low=low, high=high, value=value)
-    cases.add("pad/second_order", squared(lambda x: F.pad(x, [1, 2], value=0.5)), signed(3), low=[1], high=[2], value=0.5)
+    cases.add("pad/second_order", squared(lambda x: F.pad(x, [1, 2], value=0.5)), signed(3),
+              low=[1], high=[2], value=0.5)
 
     def reflect(x, low, high):
         # PyTorch's reflect takes only some ranks; NumPy's says which element each place shows.
@@ -100,8 +103,8 @@ def pad(cases):
 def index(cases):
     for label, shape, indices, axis in [
         ("rows", (4, 3), [2, 0, 2, 3], 0), ("columns", (2, 4), [3, 3, 1], 1), ("last", (2, 2, 3), [1, 0], -1),
-        ("middle", (2, 3, 2), [2, 2, 0], 1), ("grid", (5,), [[0, 4], [4, 1]], 0), ("grid_columns", (2, 3), [[0, 1], [2, 2]], 1),
-        ("one", (3, 2), [1], 0), ("scalar_index", (3, 2), 1, 0), ("no_indices", (3, 2), [], 0),
+        ("middle", (2, 3, 2), [2, 2, 0], 1), ("grid", (5,), [[0, 4], [4, 1]], 0),
+        ("grid_columns", (2, 3), [[0, 1], [2, 2]], 1), ("one", (3, 2), [1], 0), ("scalar_index", (3, 2), 1, 0), ("no_indices", (3, 2), [], 0),
     ]:
         cases.add(f"take/{label}", lambda x, i: take(x, i, axis), signed(*shape), i64(indices), axis=axis)
     cases.add("take/second_order", lambda x, i: take(x, i, 0) * take(x, i, 0), signed(4), i64([1, 1, 3]), axis=0)
@@ -117,7 +120,8 @@ def index(cases):
     cases.add("scatter_add/second_order", lambda x, i, u: scatter_add(x, i, u, 0) ** 2, signed(4), i64([1, 1, 3]),
               signed(3), axis=0)
 
-    for label, shape, classes in [("vector", (5,), 4), ("matrix", (2, 3), 3), ("one_class", (3,), 1), ("empty", (0,), 3)]:
+    labels = [("vector", (5,), 4), ("matrix", (2, 3), 3), ("one_class", (3,), 1), ("empty", (0,), 3)]
+    for label, shape, classes in labels:
         cases.add(f"one_hot/{label}", lambda i: F.one_hot(i, classes).double(), integers(0, classes, *shape), order=0,
                   classes=classes)
     cases.add("one_hot/scalar", lambda i: F.one_hot(i, 3).double(), i64(2), order=0, classes=3)
@@ -129,7 +133,8 @@ def index(cases):
 def other_types(cases):
     cases.add("permute/integers", lambda x: x.permute(1, 0), integers(-9, 9, 2, 3), order=0, order_=(1, 0))
     cases.add("reshape/booleans", lambda x: x.reshape(6), booleans(2, 3), order=0, shape=(6,))
-    cases.add("concat/integers", lambda a, b: torch.cat([a, b]), integers(-9, 9, 2), integers(-9, 9, 3), order=0, axis=0)
+    cases.add("concat/integers", lambda a, b: torch.cat([a, b]), integers(-9, 9, 2), integers(-9, 9, 3), order=0,
+              axis=0)
     cases.add("take/integers", lambda x, i: take(x, i, 0), integers(-9, 9, 4), i64([3, 0]), order=0, axis=0)
     cases.add("slice/integers", lambda x: x[1:4:2], integers(-9, 9, 5), order=0, start=[1], stop=[4], step=[2])
 
