@@ -1,0 +1,172 @@
+#include <tapestry/core/differentiate.hpp>
+#include <tapestry/core/graph_bgl.hpp>
+#include <tapestry/core/language.hpp>
+
+#include <boost/graph/depth_first_search.hpp>
+#include <boost/graph/reverse_graph.hpp>
+#include <boost/property_map/property_map.hpp>
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace tapestry {
+namespace {
+
+using Cotangents = std::unordered_map<ValueId, Var>;
+
+/// What lies between a result and the values it is differentiated by.
+struct Extent {
+  ValueId first;             // nothing before it can matter
+  bool through_wrt = false;  // may a path to one wrt lead through another?
+};
+
+/// The nodes on paths from `wrt` to `y`, y's side first.
+std::vector<ValueId> reverse_slice(const Graph& graph, ValueId y, std::span<const Var> wrt, Extent extent) {
+  std::unordered_map<ValueId, bool> active;  // does it depend on wrt?
+  for (const Var& x : wrt) active.emplace(x.id(), true);
+
+  // A colour map that grows with the slice, not with the tape: differentiating a composed op touches only its own
+  // definition.
+  std::unordered_map<ValueId, boost::default_color_type> colors;
+  const boost::associative_property_map color_map(colors);
+  const auto beyond = [&](ValueId v, const auto&) {
+    return v < extent.first || (!extent.through_wrt && active.contains(v));
+  };
+  boost::depth_first_visit(boost::make_reverse_graph(graph), y, boost::default_dfs_visitor(), color_map, beyond);
+
+  std::vector<ValueId> slice;
+  slice.reserve(colors.size());
+  for (const auto& [id, color] : colors) slice.push_back(id);
+  std::ranges::sort(slice);
+  for (const ValueId id : slice) {
+    if (active.contains(id) || id < extent.first) continue;
+    const auto depends = [&](ValueId input) {
+      const auto it = active.find(input);
+      return it != active.end() && it->second;
+    };
+    if (std::ranges::any_of(graph.inputs(id), depends)) active.emplace(id, true);
+  }
+  std::erase_if(slice, [&](ValueId id) { return !active.contains(id); });
+  std::ranges::reverse(slice);
+  return slice;
+}
+
+void accumulate(Cotangents& cotangents, const Var& x, const Var& g) {
+  const Var fitted = language::fit(g, x.shape());
+  const auto [it, fresh] = cotangents.emplace(x.id(), fitted);
+  if (!fresh) it->second = language::add(it->second, fitted);
+}
+
+void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent, Cotangents& out);
+
+/// Hands the cotangent of one node on to its inputs.
+void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_set<ValueId>& wanted, Cotangents& out) {
+  const Node node = tape.graph().node(id);  // a copy: rules append to the graph
+  std::vector<Var> inputs;
+  for (const ValueId input : tape.graph().inputs(id)) inputs.push_back(tape.at(input));
+  const auto wants = [&](std::size_t i) { return wanted.contains(inputs[i].id()) && is_floating(inputs[i].dtype()); };
+
+  const Op& op = *node.op;
+  if (op.composed() && !op.vjp_each && !op.vjp[0]) {
+    const auto first = ValueId(tape.graph().size());
+    const Var definition = op.expand({inputs, node.attrs});
+    std::vector<Var> wrt;
+    for (std::size_t i = 0; i < inputs.size(); ++i) {
+      const auto is_same = [&](const Var& v) { return v.id() == inputs[i].id(); };
+      if (wants(i) && std::ranges::none_of(wrt, is_same)) wrt.push_back(inputs[i]);
+    }
+    Cotangents local;
+    pull_back(tape, definition.id(), g, wrt, {first, false}, local);
+    for (const Var& x : wrt) {
+      if (const auto it = local.find(x.id()); it != local.end()) accumulate(out, x, it->second);
+    }
+    return;
+  }
+  const Var y = tape.at(id);
+  const Vjp vjp{inputs, y, g, node.attrs};
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (!wants(i)) continue;
+    if (op.vjp_each) {
+      accumulate(out, inputs[i], op.vjp_each(vjp, int(i)));
+    } else if (i < op.vjp.size() && op.vjp[i]) {
+      accumulate(out, inputs[i], op.vjp[i](vjp));
+    }
+  }
+}
+
+void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent, Cotangents& out) {
+  const std::vector<ValueId> slice = reverse_slice(tape.graph(), y, wrt, extent);
+  std::unordered_set<ValueId> wrt_ids;
+  for (const Var& x : wrt) wrt_ids.insert(x.id());
+  std::unordered_set<ValueId> wanted(slice.begin(), slice.end());
+  wanted.insert(wrt_ids.begin(), wrt_ids.end());
+
+  accumulate(out, tape.at(y), g);
+  for (const ValueId id : slice) {
+    if (id < extent.first) continue;
+    const bool is_wrt = wrt_ids.contains(id);
+    if (is_wrt && !extent.through_wrt) continue;
+    const auto it = out.find(id);
+    if (it == out.end()) continue;
+    const Var cotangent = it->second;
+    if (!is_wrt) out.erase(it);
+    // The gradient of a layer is named after the layer; what a definition adds inside stays with it.
+    const Node& node = tape.graph().node(id);
+    const std::string name = !extent.through_wrt ? "" : node.scope ? "grad/" + *node.scope : "grad";
+    const Scope scope(tape, name, node.at);
+    pull_back_node(tape, id, cotangent, wanted, out);
+  }
+}
+
+}  // namespace
+
+std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::optional<Var> cotangent) {
+  const Var result = y.var();
+  Tape& tape = result.tape();
+  const auto name = [&](const Var& v) { return text(label(v.tape().graph(), v.id()), ' ', v.type()); };
+  require(is_floating(result.dtype()), to_string(y.at()), ": gradients: ", name(result), " isn't floating");
+  for (const Var& x : wrt) {
+    require(&x.tape() == &tape, to_string(y.at()), ": gradients: ", name(x), " was recorded on another tape");
+    require(is_floating(x.dtype()), to_string(y.at()), ": gradients: ", name(x), " isn't floating");
+  }
+  if (cotangent) {
+    require(cotangent->type() == result.type(), to_string(y.at()), ": gradients: the cotangent is ",
+            cotangent->type(), ", the result ", name(result));
+  } else {
+    require(result.shape().elements() == 1, to_string(y.at()), ": gradients: ", name(result),
+            " isn't a scalar, so a cotangent is needed");
+    const Scope scope(tape, "grad", y.at());
+    cotangent = language::fit(tape.constant(1.0, result.dtype(), y.at()), result.shape());
+  }
+
+  Cotangents cotangents;
+  if (!wrt.empty()) {
+    const auto first = std::ranges::min(wrt, {}, &Var::id).id();
+    pull_back(tape, result.id(), *cotangent, wrt, {first, true}, cotangents);
+  }
+  std::vector<Var> out;
+  for (const Var& x : wrt) {
+    const auto it = cotangents.find(x.id());
+    if (it != cotangents.end()) {
+      out.push_back(it->second);
+    } else {
+      const Scope scope(tape, "grad", y.at());
+      out.push_back(language::fit(tape.constant(0.0, x.dtype(), y.at()), x.shape()));
+    }
+  }
+  return out;
+}
+
+std::vector<Var> gradients(const Operand& y, std::span<const State> wrt, std::optional<Var> cotangent) {
+  std::vector<Var> current;
+  for (const State& state : wrt) current.push_back(y.var().tape().read(state, y.at()));
+  return gradients(y, std::span<const Var>(current), cotangent);
+}
+
+Var gradient(const Operand& y, const Operand& x, std::optional<Var> cotangent) {
+  const Var wrt = x.on(y.var().tape(), y.var().dtype());
+  return gradients(y, std::span<const Var>(&wrt, 1), cotangent).front();
+}
+
+}  // namespace tapestry

@@ -1,0 +1,21 @@
+// Reverse-mode differentiation: walks the graph from a result back to what it was computed from and appends the
+// adjoint graph, made of the same ops; so gradients of gradients need nothing more.
+#pragma once
+
+#include <tapestry/core/tape.hpp>
+
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace tapestry {
+
+/// d y / d x for each x of `wrt`: sums over y of cotangent * dy/dx, with the shapes of wrt. Without a cotangent y has
+/// to be a scalar (or of one element). Zeros where y doesn't depend on x. Throws if y or an x isn't floating.
+std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::optional<Var> cotangent = {});
+/// With respect to the current values of states: parameters, mostly.
+std::vector<Var> gradients(const Operand& y, std::span<const State> wrt, std::optional<Var> cotangent = {});
+/// With respect to one variable.
+Var gradient(const Operand& y, const Operand& x, std::optional<Var> cotangent = {});
+
+}  // namespace tapestry

@@ -1,0 +1,99 @@
+// An op: its name, and the rules that type it, differentiate it, define it and run it. A definition is a constant
+// in the op's family file; the registry only points at it.
+#pragma once
+
+#include <tapestry/core/attrs.hpp>
+#include <tapestry/core/tensor.hpp>
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace tapestry {
+
+class Var;
+struct Loop;
+
+/// What a type rule sees: the operands' types and the attributes.
+struct Signature {
+  std::span<const Type> x;
+  const Attrs& attrs;
+};
+
+/// Thrown by a type rule with the bare reason ("inner dimensions differ"); recording turns it into the full
+/// sentence with op, operands, shapes and lines.
+class TypeMismatch : public Error {
+ public:
+  using Error::Error;
+};
+template <class... Parts>
+void require_type(bool condition, const Parts&... parts) {
+  if (!condition) throw TypeMismatch(text(parts...));
+}
+
+/// What an op's definition sees: its operands on the tape and its attributes.
+struct Call {
+  std::span<const Var> x;
+  const Attrs& attrs;
+};
+
+/// What a derivative rule sees: also the output y and its cotangent g.
+struct Vjp {
+  std::span<const Var> x;
+  const Var& y;
+  const Var& g;
+  const Attrs& attrs;
+
+  const Var& a() const;  // the first input
+  const Var& b() const;  // the second
+};
+
+/// What a kernel sees.
+struct KernelCall {
+  std::span<const ConstView> x;
+  View y;
+  const Attrs& attrs;
+};
+
+inline constexpr int kVariadic = -1;
+inline constexpr int kMaxArity = 4;
+
+struct Op {
+  std::string_view name;
+  int arity = 1;
+
+  /// The type of the result; throws TypeMismatch.
+  Type (*type)(const Signature&) = nullptr;
+
+  /// Composed ops: the definition in other ops.
+  Var (*expand)(const Call&) = nullptr;
+
+  /// The derivative with respect to each input: the cotangent of that input, up to broadcasting, which the driver
+  /// sums back. Null where the op is not differentiable in that input.
+  std::array<Var (*)(const Vjp&), kMaxArity> vjp{};
+  /// The same for ops with any number of inputs.
+  Var (*vjp_each)(const Vjp&, int input) = nullptr;
+  /// Why there is no derivative (or none in some input), for ops without one.
+  std::string_view no_gradient{};
+
+  /// An equal but cheaper form for these operands ("x * 1 is x"), or nothing.
+  std::optional<Var> (*simplify)(const Call&) = nullptr;
+
+  /// Primitives run either as a loop, which the fusing pass can join with others...
+  Loop (*loop)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
+  /// ... or by a kernel of their own, which writes all of y.
+  void (*kernel)(const KernelCall&) = nullptr;
+  /// Multiplications and additions of one call, where it isn't one an element.
+  double (*flops)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
+
+  bool pointwise = false;    // y[i] depends on x[i] alone
+  bool commutative = false;  // in its first two inputs
+  bool view = false;         // y is x[0]'s elements in the same order
+  bool must_run = false;     // checks its input: never removed as unused
+
+  constexpr bool composed() const { return expand != nullptr; }
+  constexpr bool differentiable() const { return vjp_each || expand || vjp[0] || vjp[1] || vjp[2] || vjp[3]; }
+};
+
+}  // namespace tapestry

@@ -1,0 +1,128 @@
+// The tape records a computation: ops on variables become nodes of a graph, shapes and types checked at once.
+//
+//   Tape tape;
+//   Var x = tape.input("x", {DType::f32, {100, 3072}});
+//   Var y = relu(matmul(x, weight) + bias);   // weight and bias are State
+//
+// Every op takes Operands, made implicitly from a Var, a State, a Tensor or a number; the conversion also notes the
+// caller's line, so a mistake is reported there.
+#pragma once
+
+#include <tapestry/core/graph.hpp>
+
+#include <concepts>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace tapestry {
+
+class Tape;
+
+/// A light handle to a recorded value. Valid as long as its tape.
+class Var {
+ public:
+  Var(Tape& tape, ValueId id) : tape_(&tape), id_(id) {}
+
+  Tape& tape() const { return *tape_; }
+  ValueId id() const { return id_; }
+  const Type& type() const;
+  const Shape& shape() const { return type().shape; }
+  DType dtype() const { return type().dtype; }
+  int rank() const { return shape().rank(); }
+
+  friend bool same(const Var& a, const Var& b) { return a.tape_ == b.tape_ && a.id_ == b.id_; }
+
+ private:
+  Tape* tape_;
+  ValueId id_;
+};
+
+/// What an op accepts, with the line that passed it.
+class Operand {
+ public:
+  Operand(const Var& var, Location at = Location::current()) : at_(at), held_(var) {}
+  Operand(const State& state, Location at = Location::current()) : at_(at), held_(state) {}
+  Operand(Tensor value, Location at = Location::current()) : at_(at), held_(std::move(value)) {}
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  Operand(T number, Location at = Location::current()) : at_(at), held_(double(number)) {}
+
+  const Location& at() const { return at_; }
+  /// The tape it is on, if it is a Var.
+  Tape* tape() const;
+  /// Its dtype, unless it is a number, which takes the dtype of what it is used with.
+  std::optional<DType> dtype() const;
+  /// Put on `tape`, numbers as scalars of `dtype`.
+  Var on(Tape& tape, DType dtype) const;
+  /// The variable, for an operand that has to be one already.
+  Var var() const;
+
+ private:
+  Location at_;
+  std::variant<Var, State, Tensor, double> held_;
+};
+
+class Tape {
+ public:
+  Tape() = default;
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+
+  /// A value given anew at each step. Inputs are fed in the order of their declaration.
+  Var input(std::string name, const Type& type, Location at = Location::current());
+  Var constant(const Tensor& value, Location at = Location::current());
+  Var constant(double value, DType dtype, Location at = Location::current());
+  /// The state's value: as at the start of the step or, after a write, as written.
+  Var read(const State& state, Location at = Location::current());
+  /// Declares that after the step `state` holds `value`, of the same type.
+  void write(const State& state, const Operand& value);
+
+  /// Appends a node. `inputs` are on this tape. Errors name `at`.
+  Var append(const Op& op, std::span<const Var> inputs, Attrs attrs, Location at);
+
+  const Graph& graph() const { return graph_; }
+  /// The graph with these outputs and the updates declared so far; the tape is empty afterwards.
+  Graph take(std::span<const Var> outputs = {});
+  Var at(ValueId id) { return {*this, id}; }
+
+ private:
+  friend class Scope;
+  struct Frame {
+    std::shared_ptr<const std::string> name;
+    Location at;
+  };
+
+  Graph graph_;
+  std::unordered_map<const void*, ValueId> reads_;   // State id -> its current value
+  std::unordered_map<const void*, std::size_t> writes_;  // State id -> position in graph_.updates
+  std::vector<Frame> scopes_;
+};
+
+/// While it lives, what is recorded belongs to a named part of the model ("fc1") and to the line that called it.
+/// The outermost scope's line wins: that is the user's.
+class Scope {
+ public:
+  Scope(Tape& tape, std::string_view name, Location at);
+  /// As `node` was recorded: for what replaces it or is derived from it.
+  Scope(Tape& tape, const Node& node);
+  Scope(const Operand& x, std::string_view name) : Scope(x.var().tape(), name, x.at()) {}
+  ~Scope() { tape_.scopes_.pop_back(); }
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+ private:
+  Tape& tape_;
+};
+
+/// Records one op: what every function of the vocabulary comes down to. Errors name the line of the first operand.
+Var emit(const Op& op, std::initializer_list<Operand> operands, Attrs attrs = {});
+Var emit(const Op& op, std::span<const Operand> operands, Attrs attrs = {});
+
+inline const Var& Vjp::a() const { return x[0]; }
+inline const Var& Vjp::b() const { return x[1]; }
+
+}  // namespace tapestry
