@@ -37,8 +37,8 @@ class Attrs {
   /// None.
   Attrs() = default;
   template <class T>
-    requires(!std::is_same_v<std::remove_cvref_t<T>, Attrs>)
-  Attrs(T value) : held_(std::make_shared<Held<T>>(std::move(value))) {}
+  requires(!std::is_same_v<std::remove_cvref_t<T>, Attrs>) Attrs(T value)
+      : held_(std::make_shared<Held<T>>(std::move(value))) {}
 
   /// The struct; the op that recorded it knows its type.
   template <class T>
@@ -68,7 +68,9 @@ class Attrs {
   struct Held final : HeldBase {
     explicit Held(T v) : value(std::move(v)) {}
     const std::type_info& type() const override { return typeid(T); }
-    bool equals(const HeldBase& other) const override { return value == static_cast<const Held&>(other).value; }
+    bool equals(const HeldBase& other) const override {
+      return value == static_cast<const Held&>(other).value;
+    }
     void visit(FieldVisitor& visitor) const override { value.fields(visitor); }
     T value;
   };

@@ -2,13 +2,13 @@
 #include <tapestry/core/graph_bgl.hpp>
 #include <tapestry/core/language.hpp>
 
-#include <boost/graph/depth_first_search.hpp>
-#include <boost/graph/reverse_graph.hpp>
-#include <boost/property_map/property_map.hpp>
-
 #include <algorithm>
 #include <unordered_map>
 #include <unordered_set>
+
+#include <boost/graph/depth_first_search.hpp>
+#include <boost/graph/reverse_graph.hpp>
+#include <boost/property_map/property_map.hpp>
 
 namespace tapestry {
 namespace {
@@ -26,14 +26,15 @@ std::vector<ValueId> reverse_slice(const Graph& graph, ValueId y, std::span<cons
   std::unordered_map<ValueId, bool> active;  // does it depend on wrt?
   for (const Var& x : wrt) active.emplace(x.id(), true);
 
-  // A colour map that grows with the slice, not with the tape: differentiating a composed op touches only its own
-  // definition.
+  // A colour map that grows with the slice, not with the tape: differentiating a composed op touches only its
+  // own definition.
   std::unordered_map<ValueId, boost::default_color_type> colors;
   const boost::associative_property_map color_map(colors);
   const auto beyond = [&](ValueId v, const auto&) {
     return v < extent.first || (!extent.through_wrt && active.contains(v));
   };
-  boost::depth_first_visit(boost::make_reverse_graph(graph), y, boost::default_dfs_visitor(), color_map, beyond);
+  boost::depth_first_visit(boost::make_reverse_graph(graph), y, boost::default_dfs_visitor(), color_map,
+                           beyond);
 
   std::vector<ValueId> slice;
   slice.reserve(colors.size());
@@ -61,11 +62,14 @@ void accumulate(Cotangents& cotangents, const Var& x, const Var& g) {
 void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent, Cotangents& out);
 
 /// Hands the cotangent of one node on to its inputs.
-void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_set<ValueId>& wanted, Cotangents& out) {
+void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_set<ValueId>& wanted,
+                    Cotangents& out) {
   const Node node = tape.graph().node(id);  // a copy: rules append to the graph
   std::vector<Var> inputs;
   for (const ValueId input : tape.graph().inputs(id)) inputs.push_back(tape.at(input));
-  const auto wants = [&](std::size_t i) { return wanted.contains(inputs[i].id()) && is_floating(inputs[i].dtype()); };
+  const auto wants = [&](std::size_t i) {
+    return wanted.contains(inputs[i].id()) && is_floating(inputs[i].dtype());
+  };
 
   const Op& op = *node.op;
   if (op.composed() && !op.vjp_each && !op.vjp[0]) {
@@ -95,7 +99,8 @@ void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_s
   }
 }
 
-void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent, Cotangents& out) {
+void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent,
+               Cotangents& out) {
   const std::vector<ValueId> slice = reverse_slice(tape.graph(), y, wrt, extent);
   std::unordered_set<ValueId> wrt_ids;
   for (const Var& x : wrt) wrt_ids.insert(x.id());

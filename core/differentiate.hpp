@@ -1,5 +1,5 @@
-// Reverse-mode differentiation: walks the graph from a result back to what it was computed from and appends the
-// adjoint graph, made of the same ops; so gradients of gradients need nothing more.
+// Reverse-mode differentiation: walks the graph from a result back to what it was computed from and appends
+// the adjoint graph, made of the same ops; so gradients of gradients need nothing more.
 #pragma once
 
 #include <tapestry/core/tape.hpp>
@@ -10,8 +10,9 @@
 
 namespace tapestry {
 
-/// d y / d x for each x of `wrt`: sums over y of cotangent * dy/dx, with the shapes of wrt. Without a cotangent y has
-/// to be a scalar (or of one element). Zeros where y doesn't depend on x. Throws if y or an x isn't floating.
+/// d y / d x for each x of `wrt`: sums over y of cotangent * dy/dx, with the shapes of wrt. Without a
+/// cotangent y has to be a scalar (or of one element). Zeros where y doesn't depend on x. Throws if y or an x
+/// isn't floating.
 std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::optional<Var> cotangent = {});
 /// With respect to the current values of states: parameters, mostly.
 std::vector<Var> gradients(const Operand& y, std::span<const State> wrt, std::optional<Var> cotangent = {});

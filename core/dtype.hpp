@@ -46,10 +46,10 @@ template <class T>
 inline constexpr bool is_element = false;
 template <class T>
 inline constexpr DType dtype_of = [] { static_assert(is_element<T>, "not an element type"); }();
-#define TAPESTRY_ELEMENT(T, D)               \
-  template <>                                \
+#define TAPESTRY_ELEMENT(T, D)                \
+  template <>                                 \
   inline constexpr bool is_element<T> = true; \
-  template <>                                \
+  template <>                                 \
   inline constexpr DType dtype_of<T> = DType::D;
 TAPESTRY_ELEMENT(float, f32)
 TAPESTRY_ELEMENT(double, f64)
@@ -67,13 +67,20 @@ concept Element = is_element<T>;
 template <class F>
 decltype(auto) visit_dtype(DType dtype, F&& f) {
   switch (dtype) {
-    case DType::f64: return f(double{});
-    case DType::bf16: return f(bf16{});
-    case DType::i32: return f(std::int32_t{});
-    case DType::i64: return f(std::int64_t{});
-    case DType::u8: return f(std::uint8_t{});
-    case DType::boolean: return f(bool{});
-    case DType::f32: break;
+    case DType::f64:
+      return f(double{});
+    case DType::bf16:
+      return f(bf16{});
+    case DType::i32:
+      return f(std::int32_t{});
+    case DType::i64:
+      return f(std::int64_t{});
+    case DType::u8:
+      return f(std::uint8_t{});
+    case DType::boolean:
+      return f(bool{});
+    case DType::f32:
+      break;
   }
   return f(float{});
 }

@@ -1,9 +1,9 @@
 #include <tapestry/core/graph_bgl.hpp>
 
+#include <algorithm>
+
 #include <boost/graph/depth_first_search.hpp>
 #include <boost/graph/reverse_graph.hpp>
-
-#include <algorithm>
 
 namespace tapestry {
 
@@ -11,7 +11,8 @@ ValueId Graph::append(const Op& op, Type type, std::span<const ValueId> inputs, 
                       std::shared_ptr<const std::string> scope) {
   const auto id = ValueId(nodes_.size());
   const auto first_edge = EdgeId(edges_.size());
-  require(nodes_.size() < kNone && edges_.size() + inputs.size() < kNone, "a graph holds at most 2^32 - 1 nodes");
+  require(nodes_.size() < kNone && edges_.size() + inputs.size() < kNone,
+          "a graph holds at most 2^32 - 1 nodes");
   for (const ValueId input : inputs) {
     Node& source = nodes_.at(input);
     edges_.push_back({input, id, source.first_use});

@@ -1,6 +1,6 @@
-// The graph: one append-only list of nodes, each an op applied to earlier nodes and making one value. A value is
-// its node's position, so inputs stand before users, a serial order is always at hand, and destroying a graph of
-// any depth is destroying two vectors. core/graph_bgl.hpp shows it to Boost.Graph.
+// The graph: one append-only list of nodes, each an op applied to earlier nodes and making one value. A value
+// is its node's position, so inputs stand before users, a serial order is always at hand, and destroying a
+// graph of any depth is destroying two vectors. core/graph_bgl.hpp shows it to Boost.Graph.
 #pragma once
 
 #include <tapestry/core/op.hpp>
@@ -22,8 +22,8 @@ using EdgeId = std::uint32_t;
 using Location = std::source_location;
 inline constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
 
-/// Operand `slot` of `user` is `input`. A node's edges are adjacent and in operand order; `next_use` chains the
-/// uses of `input`.
+/// Operand `slot` of `user` is `input`. A node's edges are adjacent and in operand order; `next_use` chains
+/// the uses of `input`.
 struct Edge {
   ValueId input;
   ValueId user;
@@ -34,7 +34,7 @@ struct Node {
   const Op* op;
   Type type;
   Attrs attrs;
-  Location at;                          // the user's line
+  Location at;                               // the user's line
   std::shared_ptr<const std::string> scope;  // "fc1", null at the top
   EdgeId first_edge;
   std::uint32_t arity;
@@ -63,7 +63,9 @@ class Graph {
     const Node& n = nodes_[id];
     return std::span(edges_).subspan(n.first_edge, n.arity) | std::views::transform(&Edge::input);
   }
-  ValueId input(ValueId id, int slot) const { return edges_[nodes_[id].first_edge + std::uint32_t(slot)].input; }
+  ValueId input(ValueId id, int slot) const {
+    return edges_[nodes_[id].first_edge + std::uint32_t(slot)].input;
+  }
   std::span<const Edge> edges() const { return edges_; }
 
   /// What the outside gives and takes.

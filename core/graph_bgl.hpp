@@ -1,16 +1,17 @@
-// Graph as Boost.Graph sees it: a VertexListGraph and BidirectionalGraph whose edges run from operand to user, so
-// BGL's algorithms apply: searches over reverse_graph for gradient slices, topological orders, write_graphviz.
+// Graph as Boost.Graph sees it: a VertexListGraph and BidirectionalGraph whose edges run from operand to
+// user, so BGL's algorithms apply: searches over reverse_graph for gradient slices, topological orders,
+// write_graphviz.
 #pragma once
 
 #include <tapestry/core/graph.hpp>
+
+#include <utility>
 
 #include <boost/graph/graph_traits.hpp>
 #include <boost/graph/properties.hpp>
 #include <boost/iterator/counting_iterator.hpp>
 #include <boost/iterator/iterator_facade.hpp>
 #include <boost/property_map/property_map.hpp>
-
-#include <utility>
 
 namespace tapestry {
 
@@ -73,7 +74,8 @@ inline std::pair<GraphTraits::edge_iterator, GraphTraits::edge_iterator> edges(c
 }
 inline ValueId source(EdgeId e, const Graph& g) { return g.edges()[e].input; }
 inline ValueId target(EdgeId e, const Graph& g) { return g.edges()[e].user; }
-inline std::pair<GraphTraits::in_edge_iterator, GraphTraits::in_edge_iterator> in_edges(ValueId v, const Graph& g) {
+inline std::pair<GraphTraits::in_edge_iterator, GraphTraits::in_edge_iterator> in_edges(ValueId v,
+                                                                                        const Graph& g) {
   const EdgeId first = g.node(v).first_edge;
   return {GraphTraits::in_edge_iterator(first), GraphTraits::in_edge_iterator(first + g.node(v).arity)};
 }

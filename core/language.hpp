@@ -1,5 +1,5 @@
-// The few ops that the language itself needs: leaves, which have nothing to compute, and those by which gradients
-// are summed and fitted to shapes. The latter are found in the registry by name.
+// The few ops that the language itself needs: leaves, which have nothing to compute, and those by which
+// gradients are summed and fitted to shapes. The latter are found in the registry by name.
 #pragma once
 
 #include <tapestry/core/tape.hpp>
@@ -10,7 +10,10 @@ struct InputAttrs {
   std::string name;
   Type type;
   std::int64_t position;  // equal declarations are still different inputs
-  void fields(FieldVisitor& f) const { f("name", std::string_view(name)); f("position", position); }
+  void fields(FieldVisitor& f) const {
+    f("name", std::string_view(name));
+    f("position", position);
+  }
   bool operator==(const InputAttrs&) const = default;
 };
 
@@ -43,7 +46,8 @@ extern const Op state;
 const Tensor* constant_value(const Graph& graph, ValueId id);
 
 Var add(const Var& a, const Var& b);
-/// `x` summed over the axes along which `shape` was broadcast to it, and `x` broadcast where it is the smaller.
+/// `x` summed over the axes along which `shape` was broadcast to it, and `x` broadcast where it is the
+/// smaller.
 Var fit(const Var& x, const Shape& shape);
 
 }  // namespace language

@@ -1,5 +1,5 @@
-// An op: its name, and the rules that type it, differentiate it, define it and run it. A definition is a constant
-// in the op's family file; the registry only points at it.
+// An op: its name, and the rules that type it, differentiate it, define it and run it. A definition is a
+// constant in the op's family file; the registry only points at it.
 #pragma once
 
 #include <tapestry/core/attrs.hpp>
@@ -13,7 +13,9 @@
 namespace tapestry {
 
 class Var;
+namespace kernels {
 struct Loop;
+}
 
 /// What a type rule sees: the operands' types and the attributes.
 struct Signature {
@@ -69,8 +71,8 @@ struct Op {
   /// Composed ops: the definition in other ops.
   Var (*expand)(const Call&) = nullptr;
 
-  /// The derivative with respect to each input: the cotangent of that input, up to broadcasting, which the driver
-  /// sums back. Null where the op is not differentiable in that input.
+  /// The derivative with respect to each input: the cotangent of that input, up to broadcasting, which the
+  /// driver sums back. Null where the op is not differentiable in that input.
   std::array<Var (*)(const Vjp&), kMaxArity> vjp{};
   /// The same for ops with any number of inputs.
   Var (*vjp_each)(const Vjp&, int input) = nullptr;
@@ -81,7 +83,7 @@ struct Op {
   std::optional<Var> (*simplify)(const Call&) = nullptr;
 
   /// Primitives run either as a loop, which the fusing pass can join with others...
-  Loop (*loop)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
+  kernels::Loop (*loop)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
   /// ... or by a kernel of their own, which writes all of y.
   void (*kernel)(const KernelCall&) = nullptr;
   /// Multiplications and additions of one call, where it isn't one an element.

@@ -1,5 +1,5 @@
-// State: everything that outlives a step. Parameters, running statistics, optimizer moments, the step count and
-// the random key are all State; a checkpoint is all State.
+// State: everything that outlives a step. Parameters, running statistics, optimizer moments, the step count
+// and the random key are all State; a checkpoint is all State.
 #pragma once
 
 #include <tapestry/core/tensor.hpp>

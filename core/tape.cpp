@@ -1,16 +1,17 @@
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/tape.hpp>
 
-#include <boost/container/small_vector.hpp>
-
 #include <algorithm>
 #include <cmath>
+
+#include <boost/container/small_vector.hpp>
 
 namespace tapestry {
 namespace {
 
 /// "matmul: inner dimensions differ: x [100, 3072] (train.cpp:12) · fc1/weight [3071, 500] (train.cpp:14)"
-std::string describe_mismatch(const Op& op, std::string_view reason, std::span<const Var> inputs, Location at) {
+std::string describe_mismatch(const Op& op, std::string_view reason, std::span<const Var> inputs,
+                              Location at) {
   std::string out = text(to_string(at), ": ", op.name, ": ", reason);
   const bool mixed =
       std::ranges::any_of(inputs, [&](const Var& v) { return v.dtype() != inputs.front().dtype(); });
@@ -58,7 +59,8 @@ Var Operand::var() const {
 
 Var Tape::input(std::string name, const Type& type, Location at) {
   const auto position = std::int64_t(graph_.arguments.size());
-  const ValueId id = graph_.append(language::input, type, {}, InputAttrs{std::move(name), type, position}, at);
+  const ValueId id =
+      graph_.append(language::input, type, {}, InputAttrs{std::move(name), type, position}, at);
   graph_.arguments.push_back(id);
   return {*this, id};
 }
@@ -130,7 +132,8 @@ Scope::Scope(Tape& tape, std::string_view name, Location at) : tape_(tape) {
   Tape::Frame frame{nullptr, at};
   if (!tape_.scopes_.empty()) frame = tape_.scopes_.back();
   if (!name.empty()) {
-    frame.name = std::make_shared<const std::string>((frame.name ? *frame.name + '/' : "") + std::string(name));
+    frame.name =
+        std::make_shared<const std::string>((frame.name ? *frame.name + '/' : "") + std::string(name));
   }
   tape_.scopes_.push_back(std::move(frame));
 }

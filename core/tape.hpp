@@ -4,8 +4,8 @@
 //   Var x = tape.input("x", {DType::f32, {100, 3072}});
 //   Var y = relu(matmul(x, weight) + bias);   // weight and bias are State
 //
-// Every op takes Operands, made implicitly from a Var, a State, a Tensor or a number; the conversion also notes the
-// caller's line, so a mistake is reported there.
+// Every op takes Operands, made implicitly from a Var, a State, a Tensor or a number; the conversion also
+// notes the caller's line, so a mistake is reported there.
 #pragma once
 
 #include <tapestry/core/graph.hpp>
@@ -48,8 +48,8 @@ class Operand {
   Operand(const State& state, Location at = Location::current()) : at_(at), held_(state) {}
   Operand(Tensor value, Location at = Location::current()) : at_(at), held_(std::move(value)) {}
   template <class T>
-    requires std::is_arithmetic_v<T>
-  Operand(T number, Location at = Location::current()) : at_(at), held_(double(number)) {}
+  requires std::is_arithmetic_v<T> Operand(T number, Location at = Location::current())
+      : at_(at), held_(double(number)) {}
 
   const Location& at() const { return at_; }
   /// The tape it is on, if it is a Var.
@@ -97,13 +97,13 @@ class Tape {
   };
 
   Graph graph_;
-  std::unordered_map<const void*, ValueId> reads_;   // State id -> its current value
+  std::unordered_map<const void*, ValueId> reads_;       // State id -> its current value
   std::unordered_map<const void*, std::size_t> writes_;  // State id -> position in graph_.updates
   std::vector<Frame> scopes_;
 };
 
-/// While it lives, what is recorded belongs to a named part of the model ("fc1") and to the line that called it.
-/// The outermost scope's line wins: that is the user's.
+/// While it lives, what is recorded belongs to a named part of the model ("fc1") and to the line that called
+/// it. The outermost scope's line wins: that is the user's.
 class Scope {
  public:
   Scope(Tape& tape, std::string_view name, Location at);
@@ -118,7 +118,8 @@ class Scope {
   Tape& tape_;
 };
 
-/// Records one op: what every function of the vocabulary comes down to. Errors name the line of the first operand.
+/// Records one op: what every function of the vocabulary comes down to. Errors name the line of the first
+/// operand.
 Var emit(const Op& op, std::initializer_list<Operand> operands, Attrs attrs = {});
 Var emit(const Op& op, std::span<const Operand> operands, Attrs attrs = {});
 

@@ -80,7 +80,8 @@ double Tensor::item() const {
 
 double Tensor::at(std::int64_t position) const {
   require(position >= 0 && position < elements_, "position ", position, " is outside a tensor of ", type_);
-  return visit_dtype(type_.dtype, [&](auto t) { return to_double(values<decltype(t)>()[std::size_t(position)]); });
+  return visit_dtype(type_.dtype,
+                     [&](auto t) { return to_double(values<decltype(t)>()[std::size_t(position)]); });
 }
 
 Tensor Tensor::reshaped(const Shape& shape) const {

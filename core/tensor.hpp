@@ -34,14 +34,18 @@ struct ConstView {
   Type type;
 
   template <Element T>
-  const T* as() const { return static_cast<const T*>(data); }
+  const T* as() const {
+    return static_cast<const T*>(data);
+  }
 };
 struct View {
   void* data = nullptr;
   Type type;
 
   template <Element T>
-  T* as() const { return static_cast<T*>(data); }
+  T* as() const {
+    return static_cast<T*>(data);
+  }
   operator ConstView() const { return {data, type}; }
 };
 
@@ -54,7 +58,9 @@ class Tensor {
   explicit Tensor(const Type& type) : Tensor(type.dtype, type.shape) {}
 
   template <Element T>
-  static Tensor scalar(T value) { return from(std::span<const T>(&value, 1), {}); }
+  static Tensor scalar(T value) {
+    return from(std::span<const T>(&value, 1), {});
+  }
   template <Element T>
   static Tensor full(const Shape& shape, T value);
   /// The elements in row-major order; throws if their number doesn't fit the shape.
@@ -118,8 +124,8 @@ std::string to_string(const Tensor& tensor);
 template <Element T>
 Tensor Tensor::from(std::span<const T> values, const Shape& shape) {
   Tensor tensor(dtype_of<T>, shape);
-  require(std::int64_t(values.size()) == tensor.elements(), values.size(), " values can't fill a tensor of shape ",
-          shape);
+  require(std::int64_t(values.size()) == tensor.elements(), values.size(),
+          " values can't fill a tensor of shape ", shape);
   if (!values.empty()) std::memcpy(tensor.mutable_data(), values.data(), values.size_bytes());
   return tensor;
 }

@@ -1,9 +1,9 @@
 #include <tapestry/core/compile/print.hpp>
 #include <tapestry/core/graph_bgl.hpp>
 
-#include <boost/graph/graphviz.hpp>
-
 #include <sstream>
+
+#include <boost/graph/graphviz.hpp>
 
 namespace tapestry {
 namespace {
@@ -45,8 +45,8 @@ std::string to_graphviz(const Graph& graph) {
       out, graph,
       [&](std::ostream& o, ValueId id) {
         const bool leaf = graph.node(id).arity == 0;
-        o << "[label=\"" << escape(label(graph, id)) << "\\n" << graph.type(id) << "\", shape="
-          << (leaf ? "box" : "ellipse") << ']';
+        o << "[label=\"" << escape(label(graph, id)) << "\\n"
+          << graph.type(id) << "\", shape=" << (leaf ? "box" : "ellipse") << ']';
       },
       [&](std::ostream& o, EdgeId edge) { o << "[tooltip=\"" << graph.type(source(edge, graph)) << "\"]"; },
       [&](std::ostream& o) { o << "rankdir=TB;\nnode [fontname=\"Helvetica\", fontsize=11];\n"; });
@@ -55,10 +55,12 @@ std::string to_graphviz(const Graph& graph) {
   text.resize(text.rfind('}'));
   std::ostringstream extra;
   for (std::size_t i = 0; i < graph.outputs.size(); ++i) {
-    extra << "out" << i << " [label=\"output " << i << "\", shape=cds];\n" << graph.outputs[i] << " -> out" << i << ";\n";
+    extra << "out" << i << " [label=\"output " << i << "\", shape=cds];\n"
+          << graph.outputs[i] << " -> out" << i << ";\n";
   }
   for (std::size_t i = 0; i < graph.updates.size(); ++i) {
-    extra << "up" << i << " [label=\"" << escape(graph.updates[i].state.name()) << "\", shape=box, style=dashed];\n"
+    extra << "up" << i << " [label=\"" << escape(graph.updates[i].state.name())
+          << "\", shape=box, style=dashed];\n"
           << graph.updates[i].value << " -> up" << i << " [style=dashed];\n";
   }
   return text + std::move(extra).str() + "}\n";

@@ -27,7 +27,8 @@ void verify(const Graph& graph) {
     }
   }
   for (const ValueId id : graph.arguments) {
-    require(id < graph.size() && &graph.op(id) == &language::input, "illegal graph: argument %", id, " is no input");
+    require(id < graph.size() && &graph.op(id) == &language::input, "illegal graph: argument %", id,
+            " is no input");
   }
   for (const ValueId id : graph.outputs) {
     require(id < graph.size(), "illegal graph: output %", id, " doesn't exist");

@@ -26,8 +26,8 @@ int thread_count();
 /// More threads than CPUs are allowed.
 void set_thread_count(int count);
 
-/// Splits `size` into even pieces of about `most` at most, cut at multiples of `align`. The pieces follow from the
-/// the arguments alone.
+/// Splits `size` into even pieces of about `most` at most, cut at multiples of `align`. The pieces follow
+/// from the the arguments alone.
 class Chunks {
  public:
   Chunks(std::int64_t size, std::int64_t most, std::int64_t align = 1);
