@@ -12,10 +12,11 @@
 
 namespace tapestry {
 
-/// Calls `body(0)` ... `body(chunks - 1)`, each once, in any order, and returns when all have returned. One
-/// chunk, or one thread, means plain calls in order. Calls may nest. An exception thrown by `body` is
-/// rethrown here, after which some chunks may not have run. A call costs about a microsecond: chunks should
-/// take ten or more.
+/// Calls `body(0)` ... `body(chunks - 1)`, each once, and returns when all have returned. Chunks are begun in
+/// order, by whichever thread is free. A loop within a chunk is serial, and so is one that starts while
+/// another thread's loop runs: the threads are busy then. If `body` throws, the chunks not yet begun are
+/// dropped and the exception of the lowest chunk that threw is rethrown, the same for any number of threads.
+/// A call costs about a microsecond and no memory.
 void parallel_for(std::int64_t chunks, FunctionRef<void(std::int64_t)> body);
 
 /// How many threads work, the caller included. At first TAPESTRY_THREADS, or else the CPUs that this process
@@ -27,7 +28,7 @@ int thread_count();
 void set_thread_count(int count);
 
 /// Splits `size` into even pieces of about `most` at most, cut at multiples of `align`. The pieces follow
-/// from the the arguments alone.
+/// from the arguments alone.
 class Chunks {
  public:
   Chunks(std::int64_t size, std::int64_t most, std::int64_t align = 1);

@@ -2,6 +2,7 @@
 #include <tapestry/core/run/parallel.hpp>
 
 #include <atomic>
+#include <chrono>
 #include <stdexcept>
 #include <thread>
 #include <vector>
@@ -53,19 +54,6 @@ BOOST_AUTO_TEST_CASE(calls_nest) {
   BOOST_TEST(sum == 4950);
 }
 
-BOOST_AUTO_TEST_CASE(a_thread_waiting_for_an_inner_loop_takes_no_outer_chunk) {
-  set_thread_count(2);
-  static thread_local int depth = 0;
-  std::atomic<int> deepest = 0;
-  parallel_for(50, [&](std::int64_t) {
-    ++depth;
-    if (depth > deepest) deepest = depth;
-    parallel_for(4, [&](std::int64_t) { std::this_thread::yield(); });
-    --depth;
-  });
-  BOOST_TEST(deepest == 1);
-}
-
 BOOST_AUTO_TEST_CASE(exceptions_come_back) {
   for (const int threads : {1, 3}) {
     set_thread_count(threads);
@@ -77,6 +65,32 @@ BOOST_AUTO_TEST_CASE(exceptions_come_back) {
     std::atomic<int> sum = 0;
     parallel_for(3, [&](std::int64_t i) { sum += int(i); });
     BOOST_TEST(sum == 3);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_exception_is_that_of_the_first_chunk_that_throws) {
+  for (const int threads : {1, 2, 3, 5, 8}) {
+    set_thread_count(threads);
+    for (int round = 0; round < 50; ++round) {
+      std::atomic<int> ran = 0;
+      BOOST_CHECK_EXCEPTION(parallel_for(1000,
+                                         [&](std::int64_t i) {
+                                           if (i < 20) ++ran;
+                                           if (i >= 20 && i % 3 != 0) fail("chunk ", i);
+                                         }),
+                            Error, [](const Error& e) { return std::string(e.what()) == "chunk 20"; });
+      BOOST_TEST_REQUIRE(ran == 20);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_went_to_sleep_come_back) {
+  set_thread_count(3);
+  for (int round = 0; round < 5; ++round) {
+    std::atomic<int> sum = 0;
+    parallel_for(3, [&](std::int64_t) { ++sum; });
+    BOOST_TEST(sum == 3);
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
 }
 
