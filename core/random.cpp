@@ -1,0 +1,55 @@
+#include <tapestry/core/error.hpp>
+#include <tapestry/core/random.hpp>
+
+#include <cmath>
+#include <numbers>
+#include <numeric>
+#include <utility>
+
+namespace tapestry {
+
+std::uint64_t Random::bits() {
+  half_left_ = !half_left_;
+  if (half_left_) {
+    words_ = philox4x32({low_word(block_), high_word(block_), low_word(stream_), high_word(stream_)},
+                        {low_word(seed_), high_word(seed_)});
+    ++block_;
+    return std::uint64_t{words_[1]} << 32 | words_[0];
+  }
+  return std::uint64_t{words_[3]} << 32 | words_[2];
+}
+
+double Random::uniform() { return double(bits() >> 11) * 0x1p-53; }
+
+double Random::normal() {
+  normal_left_ = !normal_left_;
+  if (!normal_left_) return normal_;
+  const double radius = std::sqrt(-2 * std::log1p(-uniform()));  // of 1 - u, which is never 0
+  const double angle = 2 * std::numbers::pi * uniform();
+  normal_ = radius * std::sin(angle);
+  return radius * std::cos(angle);
+}
+
+std::int64_t Random::below(std::int64_t n) {
+  require(n >= 1, "Random::below: ", n, " is not positive");
+  // The 2^64 mod n lowest values are drawn again, so that each remainder is left equally often.
+  const auto range = std::uint64_t(n);
+  const std::uint64_t surplus = (0 - range) % range;
+  for (;;) {
+    const std::uint64_t value = bits();
+    if (value >= surplus) return std::int64_t(value % range);
+  }
+}
+
+std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t stream) {
+  require(n >= 0, "permutation: ", n, " is negative");
+  std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  std::iota(order.begin(), order.end(), 0);
+  Random random(seed, stream);
+  for (std::int64_t i = n - 1; i > 0; --i) {
+    std::swap(order[std::size_t(i)], order[std::size_t(random.below(i + 1))]);
+  }
+  return order;
+}
+
+}  // namespace tapestry
