@@ -97,6 +97,11 @@ void Tape::write(const State& state, const Operand& value) {
 }
 
 Var Tape::append(const Op& op, std::span<const Var> inputs, Attrs attrs, Location at) {
+  return append_with(
+      op, inputs, [&](std::span<const Var>) { return std::move(attrs); }, at);
+}
+
+Var Tape::append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs_of, Location at) {
   if (!scopes_.empty()) at = scopes_.back().at;
   boost::container::small_vector<ValueId, 4> ids;
   boost::container::small_vector<Type, 4> types;
@@ -109,6 +114,7 @@ Var Tape::append(const Op& op, std::span<const Var> inputs, Attrs attrs, Locatio
   try {
     require_type(op.arity == kVariadic || std::size_t(op.arity) == inputs.size(), "takes ", op.arity,
                  " operands, not ", inputs.size());
+    Attrs attrs = attrs_of(inputs);
     Type type = op.type({signature, attrs});
     type.shape.elements();  // throws if it overflows
     return {*this, graph_.append(op, std::move(type), {ids.data(), ids.size()}, std::move(attrs), at,
@@ -145,6 +151,14 @@ Var emit(const Op& op, std::initializer_list<Operand> operands, Attrs attrs) {
 }
 
 Var emit(const Op& op, std::span<const Operand> operands, Attrs attrs) {
+  return emit_with(op, operands, [&](std::span<const Var>) { return std::move(attrs); });
+}
+
+Var emit_with(const Op& op, std::initializer_list<Operand> operands, AttrsOf attrs) {
+  return emit_with(op, std::span(operands.begin(), operands.size()), attrs);
+}
+
+Var emit_with(const Op& op, std::span<const Operand> operands, AttrsOf attrs) {
   Tape* tape = nullptr;
   std::optional<DType> dtype;
   for (const Operand& operand : operands) {
@@ -158,7 +172,7 @@ Var emit(const Op& op, std::span<const Operand> operands, Attrs attrs) {
   require(tape, to_string(at), ": ", op.name, ": none of the operands is a variable on a tape");
   boost::container::small_vector<Var, 4> inputs;
   for (const Operand& operand : operands) inputs.push_back(operand.on(*tape, dtype.value_or(DType::f32)));
-  return tape->append(op, {inputs.data(), inputs.size()}, std::move(attrs), at);
+  return tape->append_with(op, {inputs.data(), inputs.size()}, attrs, at);
 }
 
 }  // namespace tapestry

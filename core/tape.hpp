@@ -8,6 +8,7 @@
 // notes the caller's line, so a mistake is reported there.
 #pragma once
 
+#include <tapestry/core/function_ref.hpp>
 #include <tapestry/core/graph.hpp>
 
 #include <concepts>
@@ -66,6 +67,9 @@ class Operand {
   std::variant<Var, State, Tensor, double> held_;
 };
 
+/// Attributes that depend on the operands' shapes; may throw TypeMismatch.
+using AttrsOf = FunctionRef<Attrs(std::span<const Var>)>;
+
 class Tape {
  public:
   Tape() = default;
@@ -83,6 +87,7 @@ class Tape {
 
   /// Appends a node. `inputs` are on this tape. Errors name `at`.
   Var append(const Op& op, std::span<const Var> inputs, Attrs attrs, Location at);
+  Var append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs, Location at);
 
   const Graph& graph() const { return graph_; }
   /// The graph with these outputs and the updates declared so far; the tape is empty afterwards.
@@ -122,6 +127,9 @@ class Scope {
 /// operand.
 Var emit(const Op& op, std::initializer_list<Operand> operands, Attrs attrs = {});
 Var emit(const Op& op, std::span<const Operand> operands, Attrs attrs = {});
+/// The same where the attributes depend on the operands.
+Var emit_with(const Op& op, std::initializer_list<Operand> operands, AttrsOf attrs);
+Var emit_with(const Op& op, std::span<const Operand> operands, AttrsOf attrs);
 
 inline const Var& Vjp::a() const { return x[0]; }
 inline const Var& Vjp::b() const { return x[1]; }

@@ -46,6 +46,38 @@ constexpr Op kBroadcastTo{.name = "broadcast_to",
                           },
                           .loop = rules::pointwise<kernels::Code::copy>};
 
+struct IotaAttrs {
+  DType dtype;
+  Shape shape;
+  int axis;
+  void fields(FieldVisitor& f) const {
+    f("dtype", dtype);
+    f("shape", shape);
+    f("axis", axis);
+  }
+  bool operator==(const IotaAttrs&) const = default;
+};
+
+constexpr Op kIota{.name = "iota",
+                   .arity = 0,
+                   .type =
+                       [](const Signature& s) {
+                         const auto& [dtype, shape, axis] = s.attrs.as<IotaAttrs>();
+                         require_type(dtype != DType::boolean, "positions are no booleans");
+                         require_type(normalize_axis(axis, shape.rank()) == axis, "axis ", axis,
+                                      " is outside the shape ", shape);
+                         return Type{dtype, shape};
+                       },
+                   .no_gradient = "positions don't depend on any value",
+                   .loop = [](std::span<const Type>, const Type& y, const Attrs& attrs) -> kernels::Loop {
+                     const auto dim = std::uint8_t(attrs.as<IotaAttrs>().axis);
+                     return {.extents = y.shape,
+                             .lane = rules::lane_of(y.dtype),
+                             .code = {{.code = kernels::Code::index, .dim = dim}},
+                             .outputs = {{kernels::Operand::result(0), y.dtype, kernels::Reduce::none,
+                                          strides_of(y.shape)}}};
+                   }};
+
 }  // namespace
 
 Var reshape(const Operand& x, const Shape& shape) {
@@ -71,8 +103,13 @@ Var reshape(const Operand& x, const Shape& shape) {
 
 Var broadcast_to(const Operand& x, const Shape& shape) { return emit(kBroadcastTo, {x}, ShapeAttrs{shape}); }
 
+Var iota(Tape& tape, DType dtype, const Shape& shape, int axis, Location at) {
+  return tape.append(kIota, {}, IotaAttrs{dtype, shape, normalize_axis(axis, shape.rank()).value_or(axis)},
+                     at);
+}
+
 void register_shape(Registry& registry) {
-  for (const Op* op : {&kReshape, &kBroadcastTo}) registry.add(*op);
+  for (const Op* op : {&kReshape, &kBroadcastTo, &kIota}) registry.add(*op);
 }
 
 }  // namespace tapestry

@@ -12,6 +12,8 @@ class Registry;
 Var reshape(const Operand& x, const Shape& shape);
 /// NumPy broadcasting to exactly `shape`.
 Var broadcast_to(const Operand& x, const Shape& shape);
+/// 0, 1, 2, ... along one axis, the same along the others; `dtype` is any but bool.
+Var iota(Tape& tape, DType dtype, const Shape& shape, int axis = 0, Location at = Location::current());
 
 void register_shape(Registry& registry);
 
