@@ -61,26 +61,10 @@ constexpr Op kSumTo{.name = "sum_to",
                           return reshape(emit(kSum, {c.x[0]}, ReduceAttrs{axes}), to);
                         }};
 
-Shape normalized(const Operand& x, const Axes& axes) {
-  const int rank = x.var().rank();
-  std::vector<bool> chosen(std::size_t(rank), axes.all());
-  for (const int axis : axes.list()) {
-    const auto at = normalize_axis(axis, rank);
-    require(at.has_value(), to_string(x.at()), ": axis ", axis, " is outside a value of shape ",
-            x.var().shape());
-    require(!chosen[std::size_t(*at)], to_string(x.at()), ": axis ", axis, " is given twice");
-    chosen[std::size_t(*at)] = true;
-  }
-  Shape out;
-  for (int i = 0; i < rank; ++i) {
-    if (chosen[std::size_t(i)]) out.push_back(i);
-  }
-  return out;
-}
-
 Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims) {
-  const Shape chosen = normalized(x, axes);
-  const Var kept = emit(op, {x}, ReduceAttrs{chosen});
+  const Var kept = emit_with(
+      op, {x}, [&](std::span<const Var> v) { return ReduceAttrs{rules::checked_axes(axes, v[0].rank())}; });
+  const Shape chosen = kept.tape().graph().node(kept.id()).attrs.as<ReduceAttrs>().axes;
   if (keep_dims) return kept;
   Shape shape;
   for (int i = 0; i < kept.rank(); ++i) {
