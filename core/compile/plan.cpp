@@ -1,0 +1,256 @@
+#include <tapestry/core/compile/arena.hpp>
+#include <tapestry/core/compile/plan.hpp>
+#include <tapestry/core/language.hpp>
+
+#include <algorithm>
+#include <unordered_map>
+
+namespace tapestry {
+namespace {
+
+class Planner {
+ public:
+  Planner(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {}
+
+  Plan run() {
+    plan_.tasks = schedule(graph_, options_.fuse);
+    plan_.places.resize(graph_.size());
+    end_ = plan_.tasks.size();
+    find_makers();
+    find_first_commit();
+    find_last_uses();
+    place_leaves();
+    place_outputs();
+    place_updates();
+    place_arena();
+    share_views();
+    stage_copies();
+    return std::move(plan_);
+  }
+
+ private:
+  ValueId storage(ValueId id) const { return storage_of(graph_, id); }
+  bool placed(ValueId id) const { return plan_.places[id].kind != Place::Kind::none; }
+
+  void find_makers() {
+    maker_.assign(graph_.size(), kNone);
+    for (std::size_t t = 0; t < end_; ++t) {
+      for (const ValueId id : plan_.tasks[t].writes) maker_[id] = std::uint32_t(t);
+    }
+  }
+
+  /// State may change only after everything that can fail: a failed step then has changed nothing.
+  void find_first_commit() {
+    for (std::size_t t = 0; t < end_; ++t) {
+      for (const ValueId id : plan_.tasks[t].nodes) {
+        if (graph_.op(id).must_run) plan_.first_commit = t + 1;
+      }
+    }
+    if (!options_.guard_outputs) return;
+    for (const ValueId id : graph_.outputs) {
+      if (const std::uint32_t t = maker_[storage(id)]; t != kNone) {
+        plan_.first_commit = std::max(plan_.first_commit, std::size_t(t) + 1);
+      }
+    }
+  }
+
+  void find_last_uses() {
+    last_use_.assign(graph_.size(), 0);
+    for (std::size_t t = 0; t < end_; ++t) {
+      for (const ValueId id : plan_.tasks[t].writes) last_use_[id] = std::max(last_use_[id], t);
+      for (const ValueId id : plan_.tasks[t].reads) last_use_[storage(id)] = t;
+    }
+    for (const ValueId id : graph_.outputs) last_use_[storage(id)] = end_;
+    // An update that moves a value at the end of the step uses it there; see place_updates for those that don't.
+  }
+
+  std::size_t state_index(const State& state) {
+    const auto [it, fresh] = state_index_.emplace(state.id(), plan_.states.size());
+    if (fresh) plan_.states.push_back(state);
+    return it->second;
+  }
+
+  void place_leaves() {
+    for (std::size_t i = 0; i < graph_.arguments.size(); ++i) {
+      plan_.places[graph_.arguments[i]] = {Place::Kind::argument, i};
+    }
+    for (ValueId id = 0; id < graph_.size(); ++id) {
+      const Node& node = graph_.node(id);
+      if (node.op == &language::constant) plan_.places[id] = {Place::Kind::constant, id};
+      if (node.op == &language::state) {
+        const State& state = node.attrs.as<StateAttrs>().state;
+        plan_.places[id] = {Place::Kind::state, state_index(state)};
+        reads_of_[state.id()].push_back(id);
+      }
+    }
+  }
+
+  void place_outputs() {
+    for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const ValueId id = storage(graph_.outputs[i]);
+      const Place to{Place::Kind::output, i};
+      plan_.output_bytes += graph_.type(id).bytes();
+      if (maker_[id] != kNone && !placed(id)) {
+        plan_.places[id] = to;
+      } else {
+        plan_.copies.push_back({id, to, graph_.type(id).bytes()});
+      }
+    }
+  }
+
+  void place_updates() {
+    // In order of computation, so that of two states that swap values the second sees what the first has done.
+    std::vector<const Update*> updates;
+    for (const Update& update : graph_.updates) updates.push_back(&update);
+    std::ranges::stable_sort(updates, {}, [&](const Update* u) { return maker_[storage(u->value)]; });
+    // First those that must wait: their values live to the end, which others have to know.
+    std::vector<const Update*> direct;
+    for (const Update* update : updates) {
+      if (can_write_directly(*update)) {
+        direct.push_back(update);
+      } else {
+        copy_at_end(*update);
+      }
+    }
+    for (const Update* update : direct) {
+      // Checked again: a value that lives to the end may be the old value of this state.
+      if (can_write_directly(*update)) {
+        plan_.places[storage(update->value)] = {Place::Kind::state, state_index(update->state)};
+      } else {
+        copy_at_end(*update);
+      }
+    }
+  }
+
+  void copy_at_end(const Update& update) {
+    const ValueId id = storage(update.value);
+    const Place to{Place::Kind::state, state_index(update.state)};
+    if (plan_.places[id].kind == to.kind && plan_.places[id].index == to.index) return;  // unchanged
+    last_use_[id] = end_;
+    plan_.copies.push_back({id, to, graph_.type(id).bytes()});
+  }
+
+  /// May the task that makes the new value put it where the old one is?
+  bool can_write_directly(const Update& update) const {
+    const ValueId id = storage(update.value);
+    const std::uint32_t t = maker_[id];
+    if (t == kNone || placed(id) || t < plan_.first_commit) return false;
+    const auto olds = reads_of_.find(update.state.id());
+    if (olds == reads_of_.end()) return true;
+    for (const ValueId old : olds->second) {
+      if (last_use_[old] > t) return false;
+      if (last_use_[old] == t && !may_overwrite(plan_.tasks[t], old, id)) return false;
+    }
+    return true;
+  }
+
+  /// May `task` write `made` over the value `old` that it reads? Only element by element.
+  bool may_overwrite(const Task& task, ValueId old, ValueId made) const {
+    if (!task.loop || graph_.type(old).dtype != graph_.type(made).dtype) return false;
+    const auto position = std::size_t(std::ranges::find(task.writes, made) - task.writes.begin());
+    const kernels::LoopOutput& output = task.loop->outputs[position];
+    if (output.reduce != kernels::Reduce::none) return false;
+    for (std::size_t i = 0; i < task.reads.size(); ++i) {
+      if (storage(task.reads[i]) == old && task.loop->inputs[i].strides != output.strides) return false;
+    }
+    return true;
+  }
+
+  void place_arena() {
+    ArenaPlanner arena;
+    plan_.scratch.assign(end_, 0);
+    std::unordered_map<std::size_t, ValueId> owner;  // offset -> the value that lives there
+    for (std::size_t t = 0; t < end_; ++t) {
+      const Task& task = plan_.tasks[t];
+      for (const ValueId id : task.writes) {
+        if (placed(id)) continue;
+        std::size_t offset = take_over(task, id, t);
+        if (offset == kNoOffset) offset = arena.allocate(graph_.type(id).bytes());
+        plan_.places[id] = {Place::Kind::arena, offset};
+        owner[offset] = id;
+      }
+      if (task.loop) {
+        plan_.loops.emplace_back(*task.loop);
+        if (const std::size_t bytes = plan_.loops.back().scratch_bytes()) {
+          plan_.scratch[t] = arena.allocate(bytes);
+          arena.release(plan_.scratch[t]);
+        }
+      }
+      const auto release_if_dead = [&](ValueId id) {
+        const Place& place = plan_.places[id];
+        if (place.kind != Place::Kind::arena || last_use_[id] > t) return;
+        const auto it = owner.find(place.index);
+        if (it == owner.end() || it->second != id) return;  // taken over, or released before
+        owner.erase(it);
+        arena.release(place.index);
+      };
+      for (const ValueId id : task.reads) release_if_dead(storage(id));
+      for (const ValueId id : task.writes) release_if_dead(id);
+      count_flops(task);
+    }
+    plan_.arena_bytes = arena.size();
+  }
+
+  static constexpr std::size_t kNoOffset = ~std::size_t{0};
+
+  /// The place of an operand that dies here and may be overwritten, or kNoOffset.
+  std::size_t take_over(const Task& task, ValueId made, std::size_t t) {
+    if (!options_.in_place) return kNoOffset;
+    for (const ValueId read : task.reads) {
+      const ValueId old = storage(read);
+      const Place& place = plan_.places[old];
+      if (place.kind != Place::Kind::arena || last_use_[old] != t || maker_[old] == t) continue;
+      if (graph_.type(old).bytes() != graph_.type(made).bytes() || !may_overwrite(task, old, made)) continue;
+      const auto shares = [&](ValueId other) {
+        const Place& p = plan_.places[other];
+        return p.kind == Place::Kind::arena && p.index == place.index;
+      };
+      if (std::ranges::any_of(task.writes, shares)) continue;
+      return place.index;
+    }
+    return kNoOffset;
+  }
+
+  void count_flops(const Task& task) {
+    if (task.loop) {
+      const double work = double(std::max<std::size_t>(task.loop->code.size(), 1));
+      plan_.flops += work * double(task.loop->extents.elements());
+      return;
+    }
+    const Node& node = graph_.node(task.nodes.front());
+    if (!node.op->flops) return;
+    std::vector<Type> types;
+    for (const ValueId id : task.reads) types.push_back(graph_.type(id));
+    plan_.flops += node.op->flops(types, node.type, node.attrs);
+  }
+
+  void share_views() {
+    for (ValueId id = 0; id < graph_.size(); ++id) {
+      if (graph_.op(id).view) plan_.places[id] = plan_.places[storage(id)];
+    }
+  }
+
+  /// Two states may swap values: then neither may be overwritten before both are read.
+  void stage_copies() {
+    for (Plan::Copy& copy : plan_.copies) {
+      if (plan_.places[copy.from].kind != Place::Kind::state || copy.to.kind != Place::Kind::state) continue;
+      copy.staging = plan_.arena_bytes;
+      plan_.arena_bytes += (copy.bytes + 63) / 64 * 64;
+    }
+  }
+
+  const Graph& graph_;
+  PlanOptions options_;
+  Plan plan_;
+  std::size_t end_ = 0;
+  std::vector<std::uint32_t> maker_;      // the task that makes a value
+  std::vector<std::size_t> last_use_;     // the last task that needs it; end_ if the end of the step does
+  std::unordered_map<const void*, std::size_t> state_index_;
+  std::unordered_map<const void*, std::vector<ValueId>> reads_of_;  // state -> the values that read it
+};
+
+}  // namespace
+
+Plan plan(const Graph& graph, const PlanOptions& options) { return Planner(graph, options).run(); }
+
+}  // namespace tapestry

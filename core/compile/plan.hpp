@@ -1,0 +1,58 @@
+// The memory plan: for each value of a scheduled graph the place where it lives, known before the first step. The
+// peak is exact: nothing else is allocated.
+#pragma once
+
+#include <tapestry/core/compile/schedule.hpp>
+
+#include <cstddef>
+#include <vector>
+
+namespace tapestry {
+
+/// Where a value's bytes are.
+struct Place {
+  enum class Kind : std::uint8_t {
+    none,      // never in memory: a register of a loop
+    argument,  // index: which one
+    constant,  // in the graph
+    state,     // index: into `states`
+    output,    // index: which one; a buffer of the program's own
+    arena,     // offset in bytes
+  };
+  Kind kind = Kind::none;
+  std::size_t index = 0;  // or offset
+};
+
+struct Plan {
+  std::vector<Task> tasks;
+  std::vector<Place> places;           // by value
+  std::vector<std::size_t> scratch;    // by task: offset of its scratch in the arena
+  std::vector<kernels::CompiledLoop> loops;  // by task, those that are loops, in order
+  std::vector<State> states;           // all that is read or updated
+  std::size_t arena_bytes = 0;
+  std::size_t output_bytes = 0;
+  double flops = 0;                    // additions, multiplications and function calls of one step
+
+  /// Tasks from here on may write State; all checks have passed before.
+  std::size_t first_commit = 0;
+  /// After the last task: values that have to be moved to where they are wanted.
+  struct Copy {
+    ValueId from;
+    Place to;
+    std::size_t bytes;
+    /// Offset in the arena where it waits until all sources have been read; only old values of State do.
+    std::optional<std::size_t> staging{};
+  };
+  std::vector<Copy> copies;
+};
+
+struct PlanOptions {
+  bool fuse = true;
+  bool in_place = true;         // results may take over the memory of operands that die
+  bool guard_outputs = false;   // outputs are checked before any State changes
+};
+
+/// Plans a graph of primitives.
+Plan plan(const Graph& graph, const PlanOptions& options = {});
+
+}  // namespace tapestry

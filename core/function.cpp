@@ -1,0 +1,37 @@
+#include <tapestry/core/function.hpp>
+
+#include <algorithm>
+
+namespace tapestry {
+
+Program& Function::program(std::span<const Type> types) {
+  for (Entry& entry : cache_) {
+    if (std::ranges::equal(entry.types, types)) return entry.program;
+  }
+  require(std::size_t(arity_) == types.size(), "the function takes ", arity_, " arguments, not ", types.size());
+  Tape tape;
+  std::vector<Var> arguments;
+  for (std::size_t i = 0; i < types.size(); ++i) arguments.push_back(tape.input(text("argument ", i), types[i]));
+  const std::vector<Var> outputs = trace_(tape, arguments);
+  cache_.push_back({{types.begin(), types.end()}, compile(tape, outputs, options_)});
+  return cache_.back().program;
+}
+
+Program& Function::program(std::span<const Tensor> arguments) {
+  // The usual case, without building a list of types: one signature, the last one.
+  const auto fits = [](const Tensor& tensor, const Type& type) { return tensor.type() == type; };
+  for (Entry& entry : cache_) {
+    if (std::ranges::equal(arguments, entry.types, fits)) return entry.program;
+  }
+  std::vector<Type> types;
+  for (const Tensor& argument : arguments) types.push_back(argument.type());
+  return program(std::span<const Type>(types));
+}
+
+const std::vector<Tensor>& Function::run(std::span<const Tensor> arguments) {
+  Program& chosen = program(arguments);
+  chosen.run(arguments);
+  return chosen.outputs();
+}
+
+}  // namespace tapestry

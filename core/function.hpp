@@ -1,0 +1,81 @@
+// A C++ function over variables, recorded and compiled at its first call with each signature of argument types:
+//
+//   Function step = [&](Var x, Var y) { return mean_squared_error(model(x), y); };
+//   double loss = step(images, labels).item();   // traces, compiles, runs; later calls only run
+#pragma once
+
+#include <tapestry/core/run/program.hpp>
+
+#include <concepts>
+#include <functional>
+#include <map>
+#include <utility>
+
+namespace tapestry {
+
+class Function {
+ public:
+  /// Records on the tape given the arguments; returns the outputs.
+  using Trace = std::function<std::vector<Var>(Tape& tape, std::span<const Var> arguments)>;
+
+  /// `arity` arguments; the trace may also declare updates of State.
+  Function(int arity, Trace trace, CompileOptions options = {})
+      : arity_(arity), trace_(std::move(trace)), options_(std::move(options)) {}
+
+  /// From a callable over up to eight Vars that returns a Var or a vector of them.
+  template <class F>
+    requires(!std::same_as<std::remove_cvref_t<F>, Function>)
+  Function(F f, CompileOptions options = {}) : options_(std::move(options)) {
+    bind<F, 1>(std::move(f));
+  }
+
+  /// Runs on arguments in order and returns the first output, valid until the next call.
+  template <class... Arguments>
+  const Tensor& operator()(const Arguments&... arguments) {
+    const Tensor given[] = {Tensor(arguments)...};
+    return run(given).at(0);
+  }
+  /// The same with all outputs.
+  const std::vector<Tensor>& run(std::span<const Tensor> arguments);
+
+  /// The program for these argument types, compiled if it wasn't yet.
+  Program& program(std::span<const Type> types);
+  Program& program(std::span<const Tensor> arguments);
+
+ private:
+  template <class F, std::size_t arity>
+  void bind(F f) {
+    static_assert(arity <= 8, "a Function takes a callable over one to eight Vars");
+    if constexpr (callable<F>(std::make_index_sequence<arity>())) {
+      arity_ = int(arity);
+      trace_ = [f = std::move(f)](Tape&, std::span<const Var> x) mutable {
+        return call(f, x, std::make_index_sequence<arity>());
+      };
+    } else {
+      bind<F, arity + 1>(std::move(f));
+    }
+  }
+  template <class F, std::size_t... i>
+  static constexpr bool callable(std::index_sequence<i...>) {
+    return std::invocable<F&, decltype((void(i), std::declval<Var>()))...>;
+  }
+  template <class F, std::size_t... i>
+  static std::vector<Var> call(F& f, std::span<const Var> x, std::index_sequence<i...>) {
+    if constexpr (std::same_as<decltype(f(x[i]...)), Var>) {
+      return {f(x[i]...)};
+    } else {
+      return f(x[i]...);
+    }
+  }
+
+  struct Entry {
+    std::vector<Type> types;
+    Program program;
+  };
+  int arity_ = 0;
+  Trace trace_;
+  CompileOptions options_;
+  std::vector<Entry> cache_;  // a handful: full batch, last batch
+};
+
+}  // namespace tapestry

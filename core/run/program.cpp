@@ -1,0 +1,238 @@
+#include <tapestry/core/compile/passes.hpp>
+#include <tapestry/core/compile/plan.hpp>
+#include <tapestry/core/compile/verify.hpp>
+#include <tapestry/core/language.hpp>
+#include <tapestry/core/run/interpret.hpp>
+#include <tapestry/core/run/program.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace tapestry {
+namespace {
+
+bool all_finite(const Tensor& tensor) {
+  const auto finite = [](auto values) { return std::ranges::all_of(values, [](auto v) { return std::isfinite(v); }); };
+  if (tensor.dtype() == DType::f32) return finite(tensor.values<float>());
+  if (tensor.dtype() == DType::f64) return finite(tensor.values<double>());
+  return true;
+}
+
+Graph run_passes(const Graph& graph, const CompileOptions& options) {
+  const auto wanted = [&](std::string_view name) { return std::ranges::find(options.without, name) == options.without.end(); };
+  const auto check = [&](const Graph& g) {
+    if (options.verify) verify(g);
+  };
+  check(graph);
+  Graph current = expand(graph);
+  check(current);
+  for (const Pass& pass : passes()) {
+    if (!wanted(pass.name)) continue;
+    current = pass.run(current);
+    check(current);
+  }
+  return current;
+}
+
+void check_names(const CompileOptions& options) {
+  std::string known = "fuse, in_place";
+  for (const Pass& pass : passes()) known += text(", ", pass.name);
+  for (const std::string& name : options.without) {
+    const bool exists = name == "fuse" || name == "in_place" ||
+                        std::ranges::any_of(passes(), [&](const Pass& pass) { return pass.name == name; });
+    require(exists, "there is no pass named ", name, "; there are: ", known);
+  }
+}
+
+}  // namespace
+
+struct Program::Impl {
+  Graph graph;
+  Plan plan;
+  CompileOptions options;
+  ProgramSummary summary;
+  std::vector<Tensor> outputs;
+  Tensor arena;
+
+  /// A kernel call with its operands' places resolved as far as they are known.
+  struct Step {
+    const kernels::CompiledLoop* loop = nullptr;
+    const Node* node = nullptr;
+    std::vector<Type> types;  // of what a kernel reads
+    void* scratch = nullptr;
+  };
+  std::vector<Step> steps;
+  std::vector<std::byte*> addresses;  // by value
+  std::vector<ValueId> moving;        // values whose address may change from step to step
+  // Filled anew for each call, sized for the largest.
+  std::vector<const void*> sources;
+  std::vector<void*> sinks;
+  std::vector<ConstView> views;
+
+  Impl(const Graph& recorded, const CompileOptions& opts) : options(opts) {
+    check_names(options);
+    const auto wanted = [&](std::string_view name) {
+      return std::ranges::find(options.without, name) == options.without.end();
+    };
+    graph = run_passes(recorded, options);
+    plan = tapestry::plan(graph, {wanted("fuse"), wanted("in_place"), options.require_finite});
+    arena = Tensor(DType::u8, {std::int64_t(plan.arena_bytes)});
+    for (const ValueId id : graph.outputs) outputs.emplace_back(graph.type(id));
+    bind();
+    summarize();
+  }
+
+  void bind() {
+    addresses.assign(graph.size(), nullptr);
+    auto* base = static_cast<std::byte*>(arena.mutable_data());
+    for (ValueId id = 0; id < graph.size(); ++id) {
+      const Place& place = plan.places[id];
+      if (place.kind == Place::Kind::arena) addresses[id] = base + place.index;
+      if (place.kind == Place::Kind::argument || place.kind == Place::Kind::state || place.kind == Place::Kind::output) {
+        moving.push_back(id);
+      }
+      if (place.kind == Place::Kind::constant) {
+        // Kernels only read through it.
+        addresses[id] = static_cast<std::byte*>(const_cast<void*>(language::constant_value(graph, storage_of(graph, id))->data()));
+      }
+    }
+    std::size_t next_loop = 0;
+    std::size_t most_reads = 0, most_writes = 0;
+    for (std::size_t t = 0; t < plan.tasks.size(); ++t) {
+      const Task& task = plan.tasks[t];
+      Step step;
+      if (task.loop) {
+        step.loop = &plan.loops[next_loop++];
+        step.scratch = base + plan.scratch[t];
+      } else {
+        step.node = &graph.node(task.nodes.front());
+        for (const ValueId id : task.reads) step.types.push_back(graph.type(id));
+      }
+      most_reads = std::max(most_reads, task.reads.size());
+      most_writes = std::max(most_writes, task.writes.size());
+      steps.push_back(std::move(step));
+    }
+    sources.resize(most_reads);
+    views.resize(most_reads);
+    sinks.resize(most_writes);
+  }
+
+  void summarize() {
+    summary = {plan.tasks.size(), plan.flops, plan.arena_bytes, plan.output_bytes, 0, 0};
+    for (const State& state : plan.states) summary.state_bytes += state.type().bytes();
+    for (ValueId id = 0; id < graph.size(); ++id) {
+      if (const Tensor* constant = language::constant_value(graph, id)) summary.constant_bytes += constant->bytes();
+    }
+  }
+
+  void* address(const Place& place, std::span<const Tensor> arguments) {
+    switch (place.kind) {
+      case Place::Kind::argument: return const_cast<void*>(arguments[place.index].data());
+      case Place::Kind::state: return plan.states[place.index].mutable_data();
+      case Place::Kind::output: return outputs[place.index].mutable_data();
+      default: return nullptr;
+    }
+  }
+
+  void resolve(std::span<const Tensor> arguments) {
+    require(arguments.size() == graph.arguments.size(), "the program takes ", graph.arguments.size(),
+            " arguments, not ", arguments.size());
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      const ValueId id = graph.arguments[i];
+      if (arguments[i].type() != graph.type(id)) {
+        fail("argument ", label(graph, id), " is ", graph.type(id), ", not ", arguments[i].type());
+      }
+    }
+    for (const ValueId id : moving) addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments));
+  }
+
+  void execute(std::size_t t) {
+    const Task& task = plan.tasks[t];
+    const Step& step = steps[t];
+    if (step.loop) {
+      for (std::size_t i = 0; i < task.reads.size(); ++i) sources[i] = addresses[task.reads[i]];
+      for (std::size_t i = 0; i < task.writes.size(); ++i) sinks[i] = addresses[task.writes[i]];
+      step.loop->run(std::span(sources).first(task.reads.size()), std::span(sinks).first(task.writes.size()),
+                     step.scratch);
+      return;
+    }
+    for (std::size_t i = 0; i < task.reads.size(); ++i) views[i] = {addresses[task.reads[i]], step.types[i]};
+    const ValueId id = task.writes.front();
+    step.node->op->kernel({std::span(views).first(task.reads.size()), {addresses[id], step.node->type},
+                           step.node->attrs});
+  }
+
+  void run(std::span<const Tensor> arguments) {
+    resolve(arguments);
+    std::size_t t = 0;
+    for (; t < plan.first_commit; ++t) execute(t);
+    if (options.require_finite) check_outputs(arguments);
+    for (; t < plan.tasks.size(); ++t) execute(t);
+    finish(arguments);
+  }
+
+  /// Moves results to where they are wanted: outputs first, while the old values of State are still there.
+  void finish(std::span<const Tensor> arguments) {
+    auto* base = static_cast<std::byte*>(arena.mutable_data());
+    for (const Plan::Copy& copy : plan.copies) {
+      if (copy.to.kind == Place::Kind::output) {
+        std::memcpy(address(copy.to, arguments), addresses[copy.from], copy.bytes);
+      } else if (copy.staging) {
+        std::memcpy(base + *copy.staging, addresses[copy.from], copy.bytes);
+      }
+    }
+    for (const Plan::Copy& copy : plan.copies) {
+      if (copy.to.kind == Place::Kind::output) continue;
+      std::memcpy(address(copy.to, arguments), copy.staging ? base + *copy.staging : addresses[copy.from], copy.bytes);
+    }
+  }
+
+  /// All outputs that are made by tasks exist by now; those that are arguments or constants were finite or not
+  /// before.
+  void check_outputs(std::span<const Tensor> arguments) {
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      if (!all_finite(outputs[i])) throw NotFinite(blame(i, arguments));
+    }
+  }
+
+  /// Runs the step again one node at a time and names the first op that made a value that isn't finite.
+  std::string blame(std::size_t output, std::span<const Tensor> arguments) {
+    std::string culprit;
+    interpret(graph, arguments, [&](const Graph& g, ValueId id, const Tensor& value) {
+      if (all_finite(value)) return true;
+      const Node& node = g.node(id);
+      culprit = text(node.arity == 0 ? "" : "first made by ", label(g, id), ' ', value.type(), " (",
+                     to_string(node.at), ')', node.arity == 0 ? " isn't finite to begin with" : "");
+      return false;
+    });
+    const ValueId id = graph.outputs[output];
+    return text(label(graph, id), " isn't finite (", outputs[output].elements() == 1 ? text(outputs[output].at(0)) : "",
+                "); ", culprit, "; the step wasn't applied");
+  }
+};
+
+Program::Program(const Graph& graph, const CompileOptions& options) : impl_(std::make_unique<Impl>(graph, options)) {}
+Program::~Program() = default;
+Program::Program(Program&&) noexcept = default;
+Program& Program::operator=(Program&&) noexcept = default;
+
+void Program::run(std::span<const Tensor> arguments) { impl_->run(arguments); }
+const std::vector<Tensor>& Program::outputs() const { return impl_->outputs; }
+const Graph& Program::graph() const { return impl_->graph; }
+const ProgramSummary& Program::summary() const { return impl_->summary; }
+
+Program compile(const Tape& tape, std::span<const Var> outputs, const CompileOptions& options) {
+  Graph graph = tape.graph();
+  for (const Var& output : outputs) {
+    require(&output.tape() == &tape, "compile: an output was recorded on another tape");
+    graph.outputs.push_back(output.id());
+  }
+  return Program(graph, options);
+}
+
+Program compile(const Var& output, const CompileOptions& options) {
+  return compile(output.tape(), std::span(&output, 1), options);
+}
+
+}  // namespace tapestry

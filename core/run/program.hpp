@@ -1,0 +1,71 @@
+// A compiled step: kernels in order over one arena, run many times without allocating.
+#pragma once
+
+#include <tapestry/core/tape.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tapestry {
+
+struct CompileOptions {
+  /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "in_place".
+  std::vector<std::string> without;
+  /// A step whose outputs aren't all finite throws NotFinite and changes no State.
+  bool require_finite = false;
+  /// Check the graph after each pass.
+  bool verify =
+#ifdef NDEBUG
+      false;
+#else
+      true;
+#endif
+};
+
+/// An output became NaN or infinite; names the first op that made such a value of finite ones.
+class NotFinite : public Error {
+ public:
+  using Error::Error;
+};
+
+/// Known before the first step.
+struct ProgramSummary {
+  std::size_t tasks = 0;         // kernel calls a step
+  double flops = 0;              // additions, multiplications and function calls a step
+  std::size_t arena_bytes = 0;   // intermediate values, at the peak
+  std::size_t output_bytes = 0;
+  std::size_t state_bytes = 0;   // parameters, statistics and moments that the step touches
+  std::size_t constant_bytes = 0;
+  std::size_t peak_bytes() const { return arena_bytes + output_bytes + state_bytes + constant_bytes; }
+};
+
+class Program {
+ public:
+  Program(const Graph& graph, const CompileOptions& options);
+  ~Program();
+  Program(Program&&) noexcept;
+  Program& operator=(Program&&) noexcept;
+
+  /// One step. Arguments in the order of their declaration; throws if a type differs. A step that throws has changed
+  /// no State.
+  void run(std::span<const Tensor> arguments = {});
+  /// The results of the last step; overwritten by the next unless a copy is kept.
+  const std::vector<Tensor>& outputs() const;
+  const Tensor& output(std::size_t i = 0) const { return outputs().at(i); }
+
+  /// The graph after all passes.
+  const Graph& graph() const;
+  const ProgramSummary& summary() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Compiles what has been recorded so far: the outputs, and all declared updates. The tape stays as it is.
+Program compile(const Tape& tape, std::span<const Var> outputs, const CompileOptions& options = {});
+Program compile(const Var& output, const CompileOptions& options = {});
+
+}  // namespace tapestry

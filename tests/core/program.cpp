@@ -1,0 +1,141 @@
+#include <tapestry/core/differentiate.hpp>
+#include <tapestry/core/function.hpp>
+#include <tapestry/core/run/interpret.hpp>
+#include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/reduce.hpp>
+#include <tapestry/ops/shape.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+#include <cmath>
+
+using namespace tapestry;
+
+BOOST_AUTO_TEST_SUITE(program)
+
+BOOST_AUTO_TEST_CASE(agrees_with_the_interpreter_under_every_subset_of_passes) {
+  const std::vector<std::string> names = {"fold_constants", "simplify", "cse", "fuse", "in_place"};
+  const Tensor xs = Tensor::linspace(-1, 1, {6, 5});
+  for (unsigned mask = 0; mask < 32; ++mask) {
+    Tape tape;
+    const Var x = tape.input("x", xs.type());
+    const Var y = sum(exp(x * 0.5) * (x + 1) - sum(x * x, 1, true) / 3, 0);
+    const std::vector<Var> outputs = {y, gradient(sum(y * y), x)};
+    CompileOptions options{.verify = true};
+    for (unsigned i = 0; i < 5; ++i) {
+      if (mask >> i & 1) options.without.push_back(names[i]);
+    }
+    Program p = compile(tape, outputs, options);
+    p.run({&xs, 1});
+    Graph graph = tape.graph();
+    for (const Var& o : outputs) graph.outputs.push_back(o.id());
+    const std::vector<Tensor> expected = interpret(graph, {&xs, 1});
+    for (std::size_t i = 0; i < 2; ++i) {
+      BOOST_REQUIRE(p.output(i).type() == expected[i].type());
+      for (std::int64_t k = 0; k < expected[i].elements(); ++k) {
+        BOOST_TEST(p.output(i).at(k) == expected[i].at(k), boost::test_tools::tolerance(1e-12));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(state_is_updated_and_can_swap) {
+  const State a("a", Tensor::from({1.0f, 2.0f}, {2})), b("b", Tensor::from({10.0f, 20.0f}, {2}));
+  Tape tape;
+  const Var old_a = tape.read(a), old_b = tape.read(b);
+  tape.write(a, old_b);
+  tape.write(b, old_a);
+  Program p = compile(tape, std::vector<Var>{old_a + old_b});
+  p.run();
+  BOOST_TEST(a.value().at(1) == 20);
+  BOOST_TEST(b.value().at(1) == 2);
+  BOOST_TEST(p.output().at(0) == 11);
+}
+
+BOOST_AUTO_TEST_CASE(reads_after_a_write_see_the_new_value) {
+  const State n("n", Tensor::scalar(1.0));
+  Tape tape;
+  tape.write(n, tape.read(n) * 3);
+  tape.write(n, tape.read(n) + 1);
+  Program p = compile(tape.read(n));
+  p.run();
+  BOOST_TEST(n.value().item() == 4);
+  BOOST_TEST(p.output().item() == 4);
+  p.run();
+  BOOST_TEST(n.value().item() == 13);
+}
+
+BOOST_AUTO_TEST_CASE(a_snapshot_is_not_touched_by_later_steps) {
+  const State w("w", Tensor::full<float>({1000}, 1));
+  Tape tape;
+  tape.write(w, tape.read(w) * 2);
+  Program p = compile(tape, {});
+  p.run();
+  const Tensor snapshot = w.value();
+  p.run();
+  BOOST_TEST(snapshot.at(999) == 2);
+  BOOST_TEST(w.value().at(999) == 4);
+}
+
+BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite_changes_nothing) {
+  const State w("w", Tensor::full<float>({3}, 1));
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {3}});
+  const int line = __LINE__ + 1;
+  const Var y = log(x);
+  const Var loss = sum(y * w);
+  tape.write(w, tape.read(w) - gradient(loss, w));
+  Program p = compile(tape, {&loss, 1}, {.require_finite = true});
+  const Tensor good = Tensor::from({1.0f, 1.0f, 1.0f}, {3});
+  p.run({&good, 1});
+  const Tensor before = w.value();
+  const Tensor bad = Tensor::from({1.0f, -1.0f, 1.0f}, {3});
+  BOOST_CHECK_EXCEPTION(p.run({&bad, 1}), NotFinite, [&](const NotFinite& e) {
+    BOOST_TEST_MESSAGE(e.what());
+    return std::string(e.what()).find(text("first made by log f32 [3] (program.cpp:", line)) != std::string::npos;
+  });
+  BOOST_TEST(identical(before, w.value()));
+}
+
+BOOST_AUTO_TEST_CASE(functions_are_compiled_once_a_signature) {
+  int traces = 0;
+  Function f = [&](Var x, Var y) {
+    ++traces;
+    return x * y + 1;
+  };
+  BOOST_TEST(f(Tensor::scalar(2.0f), Tensor::scalar(3.0f)).item() == 7);
+  BOOST_TEST(f(Tensor::scalar(4.0f), Tensor::scalar(3.0f)).item() == 13);
+  BOOST_TEST(traces == 1);
+  BOOST_TEST(f(Tensor::scalar(4.0), Tensor::scalar(3.0)).item() == 13);
+  BOOST_TEST(traces == 2);
+  BOOST_CHECK_THROW(f(Tensor::scalar(1.0)), Error);
+}
+
+BOOST_AUTO_TEST_CASE(deep_chains_need_no_deep_stack) {
+  for (const int n : {1000, 100000}) {
+    Tape tape;
+    const Var x = tape.input("x", {DType::f32, {8}});
+    Var y = x;
+    for (int i = 0; i < n; ++i) y = y * 0.5 + x;
+    const Var g = gradient(sum(y), x);
+    Program p = compile(tape, std::vector<Var>{sum(y), g});
+    const Tensor ones = Tensor::full<float>({8}, 1);
+    p.run({&ones, 1});
+    BOOST_TEST(p.output(0).item() == 16, boost::test_tools::tolerance(1e-6));
+    BOOST_TEST(p.output(1).at(3) == 2, boost::test_tools::tolerance(1e-6));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(mistakes) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {2}});
+  Program p = compile(exp(x));
+  const Tensor wrong(DType::f32, {3});
+  BOOST_CHECK_EXCEPTION(p.run({&wrong, 1}), Error, [](const Error& e) {
+    return std::string(e.what()) == "argument x is f32 [2], not f32 [3]";
+  });
+  BOOST_CHECK_THROW(p.run(), Error);
+  BOOST_CHECK_THROW(compile(x, {.without = {"cse", "csa"}}), Error);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
