@@ -8,10 +8,12 @@ Program& Function::program(std::span<const Type> types) {
   for (Entry& entry : cache_) {
     if (std::ranges::equal(entry.types, types)) return entry.program;
   }
-  require(std::size_t(arity_) == types.size(), "the function takes ", arity_, " arguments, not ", types.size());
+  require(std::size_t(arity_) == types.size(), "the function takes ", arity_, " arguments, not ",
+          types.size());
   Tape tape;
   std::vector<Var> arguments;
-  for (std::size_t i = 0; i < types.size(); ++i) arguments.push_back(tape.input(text("argument ", i), types[i]));
+  for (std::size_t i = 0; i < types.size(); ++i)
+    arguments.push_back(tape.input(text("argument ", i), types[i]));
   const std::vector<Var> outputs = trace_(tape, arguments);
   cache_.push_back({{types.begin(), types.end()}, compile(tape, outputs, options_)});
   return cache_.back().program;

@@ -1,4 +1,5 @@
-// A C++ function over variables, recorded and compiled at its first call with each signature of argument types:
+// A C++ function over variables, recorded and compiled at its first call with each signature of argument
+// types:
 //
 //   Function step = [&](Var x, Var y) { return mean_squared_error(model(x), y); };
 //   double loss = step(images, labels).item();   // traces, compiles, runs; later calls only run
@@ -24,8 +25,8 @@ class Function {
 
   /// From a callable over up to eight Vars that returns a Var or a vector of them.
   template <class F>
-    requires(!std::same_as<std::remove_cvref_t<F>, Function>)
-  Function(F f, CompileOptions options = {}) : options_(std::move(options)) {
+  requires(!std::same_as<std::remove_cvref_t<F>, Function>) Function(F f, CompileOptions options = {})
+      : options_(std::move(options)) {
     bind<F, 1>(std::move(f));
   }
 

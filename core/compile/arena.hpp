@@ -18,9 +18,9 @@ class ArenaPlanner {
   void insert_free(std::size_t offset, std::size_t bytes);
   void erase_free(std::map<std::size_t, std::size_t>::iterator range);
 
-  std::map<std::size_t, std::size_t> free_;            // offset -> bytes
-  std::multimap<std::size_t, std::size_t> by_size_;    // bytes -> offset
-  std::map<std::size_t, std::size_t> used_;            // offset -> bytes
+  std::map<std::size_t, std::size_t> free_;          // offset -> bytes
+  std::multimap<std::size_t, std::size_t> by_size_;  // bytes -> offset
+  std::map<std::size_t, std::size_t> used_;          // offset -> bytes
   std::size_t size_ = 0;
 };
 

@@ -61,7 +61,8 @@ class Planner {
       for (const ValueId id : plan_.tasks[t].reads) last_use_[storage(id)] = t;
     }
     for (const ValueId id : graph_.outputs) last_use_[storage(id)] = end_;
-    // An update that moves a value at the end of the step uses it there; see place_updates for those that don't.
+    // An update that moves a value at the end of the step uses it there; see place_updates for those that
+    // don't.
   }
 
   std::size_t state_index(const State& state) {
@@ -99,7 +100,8 @@ class Planner {
   }
 
   void place_updates() {
-    // In order of computation, so that of two states that swap values the second sees what the first has done.
+    // In order of computation, so that of two states that swap values the second sees what the first has
+    // done.
     std::vector<const Update*> updates;
     for (const Update& update : graph_.updates) updates.push_back(&update);
     std::ranges::stable_sort(updates, {}, [&](const Update* u) { return maker_[storage(u->value)]; });
@@ -243,8 +245,8 @@ class Planner {
   PlanOptions options_;
   Plan plan_;
   std::size_t end_ = 0;
-  std::vector<std::uint32_t> maker_;      // the task that makes a value
-  std::vector<std::size_t> last_use_;     // the last task that needs it; end_ if the end of the step does
+  std::vector<std::uint32_t> maker_;   // the task that makes a value
+  std::vector<std::size_t> last_use_;  // the last task that needs it; end_ if the end of the step does
   std::unordered_map<const void*, std::size_t> state_index_;
   std::unordered_map<const void*, std::vector<ValueId>> reads_of_;  // state -> the values that read it
 };

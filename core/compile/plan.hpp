@@ -1,5 +1,5 @@
-// The memory plan: for each value of a scheduled graph the place where it lives, known before the first step. The
-// peak is exact: nothing else is allocated.
+// The memory plan: for each value of a scheduled graph the place where it lives, known before the first step.
+// The peak is exact: nothing else is allocated.
 #pragma once
 
 #include <tapestry/core/compile/schedule.hpp>
@@ -25,13 +25,13 @@ struct Place {
 
 struct Plan {
   std::vector<Task> tasks;
-  std::vector<Place> places;           // by value
-  std::vector<std::size_t> scratch;    // by task: offset of its scratch in the arena
+  std::vector<Place> places;                 // by value
+  std::vector<std::size_t> scratch;          // by task: offset of its scratch in the arena
   std::vector<kernels::CompiledLoop> loops;  // by task, those that are loops, in order
-  std::vector<State> states;           // all that is read or updated
+  std::vector<State> states;                 // all that is read or updated
   std::size_t arena_bytes = 0;
   std::size_t output_bytes = 0;
-  double flops = 0;                    // additions, multiplications and function calls of one step
+  double flops = 0;  // additions, multiplications and function calls of one step
 
   /// Tasks from here on may write State; all checks have passed before.
   std::size_t first_commit = 0;
@@ -48,8 +48,8 @@ struct Plan {
 
 struct PlanOptions {
   bool fuse = true;
-  bool in_place = true;         // results may take over the memory of operands that die
-  bool guard_outputs = false;   // outputs are checked before any State changes
+  bool in_place = true;        // results may take over the memory of operands that die
+  bool guard_outputs = false;  // outputs are checked before any State changes
 };
 
 /// Plans a graph of primitives.

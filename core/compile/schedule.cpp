@@ -74,8 +74,8 @@ class Grouping {
     }
   }
 
-  /// Groups run in order of creation. So a node may join any group no earlier than those that make its operands,
-  /// and the group that makes an operand itself if it makes it element by element.
+  /// Groups run in order of creation. So a node may join any group no earlier than those that make its
+  /// operands, and the group that makes an operand itself if it makes it element by element.
   std::uint32_t find_group(ValueId id) {
     std::uint32_t earliest = 0;
     for (const ValueId input : graph_.inputs(id)) {
@@ -165,7 +165,8 @@ class Joiner {
 
   Operand operand(ValueId input, const kernels::LoopInput& how) {
     if (const auto it = values_.find(input); it != values_.end()) return it->second;
-    if (const Tensor* constant = language::constant_value(graph_, input); constant && constant->elements() == 1) {
+    if (const Tensor* constant = language::constant_value(graph_, input);
+        constant && constant->elements() == 1) {
       return is_floating(constant->dtype()) ? Operand::constant(constant->item())
                                             : Operand::constant(std::int64_t(constant->item()));
     }

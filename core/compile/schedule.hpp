@@ -1,5 +1,5 @@
-// From nodes to tasks: what is computed together, and in which order. Everything pointwise and every reduction is
-// fused into as few loops as the data flow allows; each other primitive is a task of its own.
+// From nodes to tasks: what is computed together, and in which order. Everything pointwise and every
+// reduction is fused into as few loops as the data flow allows; each other primitive is a task of its own.
 #pragma once
 
 #include <tapestry/core/graph.hpp>
@@ -18,7 +18,8 @@ struct Task {
   std::optional<kernels::Loop> loop;  // nothing: the kernel of the only node
 };
 
-/// The tasks of a graph of primitives, in order. Without `fuse` each is one node. Leaves and views need no task.
+/// The tasks of a graph of primitives, in order. Without `fuse` each is one node. Leaves and views need no
+/// task.
 std::vector<Task> schedule(const Graph& graph, bool fuse);
 
 /// The value in whose memory `id` lies: itself, or what it is a view of.

@@ -13,14 +13,18 @@ namespace tapestry {
 namespace {
 
 bool all_finite(const Tensor& tensor) {
-  const auto finite = [](auto values) { return std::ranges::all_of(values, [](auto v) { return std::isfinite(v); }); };
+  const auto finite = [](auto values) {
+    return std::ranges::all_of(values, [](auto v) { return std::isfinite(v); });
+  };
   if (tensor.dtype() == DType::f32) return finite(tensor.values<float>());
   if (tensor.dtype() == DType::f64) return finite(tensor.values<double>());
   return true;
 }
 
 Graph run_passes(const Graph& graph, const CompileOptions& options) {
-  const auto wanted = [&](std::string_view name) { return std::ranges::find(options.without, name) == options.without.end(); };
+  const auto wanted = [&](std::string_view name) {
+    return std::ranges::find(options.without, name) == options.without.end();
+  };
   const auto check = [&](const Graph& g) {
     if (options.verify) verify(g);
   };
@@ -89,12 +93,14 @@ struct Program::Impl {
     for (ValueId id = 0; id < graph.size(); ++id) {
       const Place& place = plan.places[id];
       if (place.kind == Place::Kind::arena) addresses[id] = base + place.index;
-      if (place.kind == Place::Kind::argument || place.kind == Place::Kind::state || place.kind == Place::Kind::output) {
+      if (place.kind == Place::Kind::argument || place.kind == Place::Kind::state ||
+          place.kind == Place::Kind::output) {
         moving.push_back(id);
       }
       if (place.kind == Place::Kind::constant) {
         // Kernels only read through it.
-        addresses[id] = static_cast<std::byte*>(const_cast<void*>(language::constant_value(graph, storage_of(graph, id))->data()));
+        addresses[id] = static_cast<std::byte*>(
+            const_cast<void*>(language::constant_value(graph, storage_of(graph, id))->data()));
       }
     }
     std::size_t next_loop = 0;
@@ -122,16 +128,21 @@ struct Program::Impl {
     summary = {plan.tasks.size(), plan.flops, plan.arena_bytes, plan.output_bytes, 0, 0};
     for (const State& state : plan.states) summary.state_bytes += state.type().bytes();
     for (ValueId id = 0; id < graph.size(); ++id) {
-      if (const Tensor* constant = language::constant_value(graph, id)) summary.constant_bytes += constant->bytes();
+      if (const Tensor* constant = language::constant_value(graph, id))
+        summary.constant_bytes += constant->bytes();
     }
   }
 
   void* address(const Place& place, std::span<const Tensor> arguments) {
     switch (place.kind) {
-      case Place::Kind::argument: return const_cast<void*>(arguments[place.index].data());
-      case Place::Kind::state: return plan.states[place.index].mutable_data();
-      case Place::Kind::output: return outputs[place.index].mutable_data();
-      default: return nullptr;
+      case Place::Kind::argument:
+        return const_cast<void*>(arguments[place.index].data());
+      case Place::Kind::state:
+        return plan.states[place.index].mutable_data();
+      case Place::Kind::output:
+        return outputs[place.index].mutable_data();
+      default:
+        return nullptr;
     }
   }
 
@@ -144,7 +155,8 @@ struct Program::Impl {
         fail("argument ", label(graph, id), " is ", graph.type(id), ", not ", arguments[i].type());
       }
     }
-    for (const ValueId id : moving) addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments));
+    for (const ValueId id : moving)
+      addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments));
   }
 
   void execute(std::size_t t) {
@@ -159,8 +171,8 @@ struct Program::Impl {
     }
     for (std::size_t i = 0; i < task.reads.size(); ++i) views[i] = {addresses[task.reads[i]], step.types[i]};
     const ValueId id = task.writes.front();
-    step.node->op->kernel({std::span(views).first(task.reads.size()), {addresses[id], step.node->type},
-                           step.node->attrs});
+    step.node->op->kernel(
+        {std::span(views).first(task.reads.size()), {addresses[id], step.node->type}, step.node->attrs});
   }
 
   void run(std::span<const Tensor> arguments) {
@@ -184,12 +196,13 @@ struct Program::Impl {
     }
     for (const Plan::Copy& copy : plan.copies) {
       if (copy.to.kind == Place::Kind::output) continue;
-      std::memcpy(address(copy.to, arguments), copy.staging ? base + *copy.staging : addresses[copy.from], copy.bytes);
+      std::memcpy(address(copy.to, arguments), copy.staging ? base + *copy.staging : addresses[copy.from],
+                  copy.bytes);
     }
   }
 
-  /// All outputs that are made by tasks exist by now; those that are arguments or constants were finite or not
-  /// before.
+  /// All outputs that are made by tasks exist by now; those that are arguments or constants were finite or
+  /// not before.
   void check_outputs(std::span<const Tensor> arguments) {
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (!all_finite(outputs[i])) throw NotFinite(blame(i, arguments));
@@ -206,13 +219,13 @@ struct Program::Impl {
                      to_string(node.at), ')', node.arity == 0 ? " isn't finite to begin with" : "");
       return false;
     });
-    const ValueId id = graph.outputs[output];
-    return text(label(graph, id), " isn't finite (", outputs[output].elements() == 1 ? text(outputs[output].at(0)) : "",
-                "); ", culprit, "; the step wasn't applied");
+    const std::string value = outputs[output].elements() == 1 ? text(" (", outputs[output].at(0), ")") : "";
+    return text("output ", output, " isn't finite", value, ": ", culprit, "; the step wasn't applied");
   }
 };
 
-Program::Program(const Graph& graph, const CompileOptions& options) : impl_(std::make_unique<Impl>(graph, options)) {}
+Program::Program(const Graph& graph, const CompileOptions& options)
+    : impl_(std::make_unique<Impl>(graph, options)) {}
 Program::~Program() = default;
 Program::Program(Program&&) noexcept = default;
 Program& Program::operator=(Program&&) noexcept = default;

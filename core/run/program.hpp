@@ -12,7 +12,7 @@ namespace tapestry {
 
 struct CompileOptions {
   /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "in_place".
-  std::vector<std::string> without;
+  std::vector<std::string> without{};
   /// A step whose outputs aren't all finite throws NotFinite and changes no State.
   bool require_finite = false;
   /// Check the graph after each pass.
@@ -32,11 +32,11 @@ class NotFinite : public Error {
 
 /// Known before the first step.
 struct ProgramSummary {
-  std::size_t tasks = 0;         // kernel calls a step
-  double flops = 0;              // additions, multiplications and function calls a step
-  std::size_t arena_bytes = 0;   // intermediate values, at the peak
+  std::size_t tasks = 0;        // kernel calls a step
+  double flops = 0;             // additions, multiplications and function calls a step
+  std::size_t arena_bytes = 0;  // intermediate values, at the peak
   std::size_t output_bytes = 0;
-  std::size_t state_bytes = 0;   // parameters, statistics and moments that the step touches
+  std::size_t state_bytes = 0;  // parameters, statistics and moments that the step touches
   std::size_t constant_bytes = 0;
   std::size_t peak_bytes() const { return arena_bytes + output_bytes + state_bytes + constant_bytes; }
 };
@@ -48,8 +48,8 @@ class Program {
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;
 
-  /// One step. Arguments in the order of their declaration; throws if a type differs. A step that throws has changed
-  /// no State.
+  /// One step. Arguments in the order of their declaration; throws if a type differs. A step that throws has
+  /// changed no State.
   void run(std::span<const Tensor> arguments = {});
   /// The results of the last step; overwritten by the next unless a copy is kept.
   const std::vector<Tensor>& outputs() const;

@@ -5,9 +5,9 @@
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 
-#include <boost/test/unit_test.hpp>
-
 #include <cmath>
+
+#include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
 
@@ -92,7 +92,8 @@ BOOST_AUTO_TEST_CASE(a_step_that_is_not_finite_changes_nothing) {
   const Tensor bad = Tensor::from({1.0f, -1.0f, 1.0f}, {3});
   BOOST_CHECK_EXCEPTION(p.run({&bad, 1}), NotFinite, [&](const NotFinite& e) {
     BOOST_TEST_MESSAGE(e.what());
-    return std::string(e.what()).find(text("first made by log f32 [3] (program.cpp:", line)) != std::string::npos;
+    return std::string(e.what()).find(text("first made by log f32 [3] (program.cpp:", line)) !=
+           std::string::npos;
   });
   BOOST_TEST(identical(before, w.value()));
 }
