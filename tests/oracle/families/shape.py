@@ -104,7 +104,8 @@ def index(cases):
     for label, shape, indices, axis in [
         ("rows", (4, 3), [2, 0, 2, 3], 0), ("columns", (2, 4), [3, 3, 1], 1), ("last", (2, 2, 3), [1, 0], -1),
         ("middle", (2, 3, 2), [2, 2, 0], 1), ("grid", (5,), [[0, 4], [4, 1]], 0),
-        ("grid_columns", (2, 3), [[0, 1], [2, 2]], 1), ("one", (3, 2), [1], 0), ("scalar_index", (3, 2), 1, 0), ("no_indices", (3, 2), [], 0),
+        ("grid_columns", (2, 3), [[0, 1], [2, 2]], 1), ("one", (3, 2), [1], 0),
+        ("scalar_index", (3, 2), 1, 0), ("no_indices", (3, 2), [], 0),
     ]:
         cases.add(f"take/{label}", lambda x, i: take(x, i, axis), signed(*shape), i64(indices), axis=axis)
     cases.add("take/second_order", lambda x, i: take(x, i, 0) * take(x, i, 0), signed(4), i64([1, 1, 3]), axis=0)
