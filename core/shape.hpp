@@ -48,7 +48,7 @@ class Shape {
 std::string to_string(const Shape& shape);
 std::ostream& operator<<(std::ostream& out, const Shape& shape);
 
-/// Row-major strides in elements.
+/// Row-major strides in elements, never 0: an empty extent counts as 1.
 Shape strides_of(const Shape& shape);
 
 /// The NumPy rule: align at the last axis; extents must be equal or 1. Nothing if they are not.

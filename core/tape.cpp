@@ -26,7 +26,7 @@ std::string describe_mismatch(const Op& op, std::string_view reason, std::span<c
 
 }  // namespace
 
-const Type& Var::type() const { return tape_->graph().type(id_); }
+Type Var::type() const { return tape_->graph().type(id_); }
 
 Tape* Operand::tape() const {
   const Var* var = std::get_if<Var>(&held_);

@@ -30,8 +30,9 @@ class Var {
 
   Tape& tape() const { return *tape_; }
   ValueId id() const { return id_; }
-  const Type& type() const;
-  const Shape& shape() const { return type().shape; }
+  // By value: a reference into the graph would not survive the next op.
+  Type type() const;
+  Shape shape() const { return type().shape; }
   DType dtype() const { return type().dtype; }
   int rank() const { return shape().rank(); }
 

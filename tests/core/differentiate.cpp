@@ -79,4 +79,12 @@ BOOST_AUTO_TEST_CASE(mistakes_name_the_line) {
   BOOST_CHECK_THROW(gradient(x, x), Error);
 }
 
+BOOST_AUTO_TEST_CASE(a_shape_outlives_the_ops_recorded_after_it) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f64, {2, 3}});
+  const Shape& shape = x.shape();
+  for (int i = 0; i < 1000; ++i) tape.constant(1, DType::f64);
+  BOOST_TEST((shape == Shape{2, 3}));
+}
+
 BOOST_AUTO_TEST_SUITE_END()

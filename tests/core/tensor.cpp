@@ -44,6 +44,7 @@ BOOST_AUTO_TEST_CASE(empty_and_scalar) {
   BOOST_TEST(Tensor(DType::i64, {0, 3}).elements() == 0);
   BOOST_TEST(Tensor::scalar(2.5).item() == 2.5);
   BOOST_TEST(Tensor::scalar(2.5).rank() == 0);
+  BOOST_TEST((strides_of({2, 0, 3}) == Shape{3, 3, 1}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
