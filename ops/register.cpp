@@ -1,4 +1,7 @@
 #include <tapestry/core/registry.hpp>
+#include <tapestry/ops/activations.hpp>
+#include <tapestry/ops/compare.hpp>
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
@@ -7,6 +10,9 @@ namespace tapestry {
 
 void register_ops(Registry& registry) {
   register_pointwise(registry);
+  register_functions(registry);
+  register_compare(registry);
+  register_activations(registry);
   register_reduce(registry);
   register_shape(registry);
 }

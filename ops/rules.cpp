@@ -1,3 +1,4 @@
+#include <tapestry/core/tape.hpp>
 #include <tapestry/ops/rules.hpp>
 
 #include <algorithm>
@@ -25,7 +26,21 @@ Type floating(const Signature& s) {
   return type;
 }
 
+Type numeric(const Signature& s) {
+  const Type type = broadcast(s);
+  require_type(type.dtype != DType::boolean, "needs numbers, not bool");
+  return type;
+}
+
+Type logical(const Signature& s) {
+  const Type type = broadcast(s);
+  require_type(type.dtype == DType::boolean, "needs bool");
+  return type;
+}
+
 Type compare(const Signature& s) { return {DType::boolean, broadcast(s).shape}; }
+
+Var number(const Var& x, double value) { return x.tape().constant(value, x.dtype()); }
 
 Lane lane_of(DType dtype) {
   if (dtype == DType::f64) return Lane::f64;

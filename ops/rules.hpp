@@ -12,8 +12,15 @@ Type same(const Signature& s);
 Type broadcast(const Signature& s);
 /// The same, for floating dtypes only.
 Type floating(const Signature& s);
+/// The same, for any numbers but not bool.
+Type numeric(const Signature& s);
+/// The same, for bool only.
+Type logical(const Signature& s);
 /// bool of the broadcast shape.
 Type compare(const Signature& s);
+
+/// A number of x's dtype: where every operand is a number, or the others are conditions.
+Var number(const Var& x, double value);
 
 /// The registers in which a value of `dtype` is computed.
 kernels::Lane lane_of(DType dtype);

@@ -1,5 +1,6 @@
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/run/interpret.hpp>
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 
