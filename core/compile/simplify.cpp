@@ -54,9 +54,12 @@ Graph simplify(const Graph& graph) {
         if (node.op->pointwise) {
           for (Var& input : inputs) input = narrowed(input);
         }
-        const Var plain = simplest(copy_node(tape, node, inputs));
+        const Var plain = copy_node(tape, node, inputs);
+        const Var simple = simplest(plain);
+        require(simple.type() == plain.type(), "a rule of ", node.op->name, " made ", simple.type(), " of ",
+                plain.type());
         // If all operands had been broadcast, only the result has to be.
-        return language::fit(plain, node.type.shape);
+        return language::fit(simple, node.type.shape);
       });
 }
 

@@ -1,6 +1,7 @@
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/function.hpp>
 #include <tapestry/core/run/interpret.hpp>
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
