@@ -46,7 +46,8 @@ std::ostream& operator<<(std::ostream& out, const Shape& shape) {
 
 Shape strides_of(const Shape& shape) {
   Shape strides = Shape::filled(shape.rank(), 1);
-  for (int i = shape.rank() - 2; i >= 0; --i) strides[i] = strides[i + 1] * std::max<std::int64_t>(shape[i + 1], 1);
+  for (int i = shape.rank() - 2; i >= 0; --i)
+    strides[i] = strides[i + 1] * std::max<std::int64_t>(shape[i + 1], 1);
   return strides;
 }
 
