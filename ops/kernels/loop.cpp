@@ -1,10 +1,9 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
+#include <tapestry/ops/kernels/loop_plan.hpp>
 
 #include <algorithm>
 #include <array>
-#include <cmath>
-#include <limits>
 #include <sstream>
 
 namespace tapestry::kernels {
@@ -56,6 +55,7 @@ void check(const Loop& loop) {
   const int rank = loop.extents.rank();
   for (const std::int64_t extent : loop.extents)
     require(extent >= 0, "a loop can't have the extents ", loop.extents);
+  const std::int64_t elements = loop.extents.elements();
   for (const LoopInput& input : loop.inputs) {
     require(input.strides.rank() == rank, "a loop over ", loop.extents, " has an input of strides ",
             input.strides);
@@ -74,9 +74,9 @@ void check(const Loop& loop) {
     require(output.strides.rank() == rank, "a loop over ", loop.extents, " has an output of strides ",
             output.strides);
     for (int d = 0; d < rank; ++d) {
-      require(output.reduce != Reduce::none || output.strides[d] != 0 || loop.extents[d] <= 1,
-              "an output that is not reduced has stride 0 along dimension ", d, " of a loop over ",
-              loop.extents);
+      require(
+          output.reduce != Reduce::none || output.strides[d] != 0 || loop.extents[d] == 1 || elements == 0,
+          "an output that is not reduced has stride 0 along dimension ", d, " of a loop over ", loop.extents);
     }
   }
 }
@@ -93,6 +93,33 @@ std::string to_text(const Operand& operand, Lane lane) {
       break;
   }
   return "?";
+}
+
+// A loop over no elements stores what its reductions start from.
+void store_identities(const Loop& loop, std::span<void* const> outputs) {
+  for (std::size_t o = 0; o < loop.outputs.size(); ++o) {
+    const LoopOutput& output = loop.outputs[o];
+    if (output.reduce == Reduce::none) continue;
+    const Reducer& reducer = find_reducer(loop.lane, output.reduce);
+    alignas(kVectorBytes) std::byte accumulator[2 * sizeof(double)], result[sizeof(double)];
+    reducer.clear(accumulator, 1, 1);
+    reducer.finish(accumulator, 1, 1, result);
+    Shape kept = loop.extents;
+    for (int d = 0; d < kept.rank(); ++d) {
+      if (output.strides[d] == 0) kept[d] = 1;
+    }
+    const std::int64_t count = kept.elements();
+    for (std::int64_t n = 0; n < count; ++n) {
+      std::int64_t rest = n, offset = 0;
+      for (int d = kept.rank() - 1; d >= 0; --d) {
+        offset += rest % kept[d] * output.strides[d];
+        rest /= kept[d];
+      }
+      find_store(loop.lane, output.dtype)(
+          result, static_cast<std::byte*>(outputs[o]) + offset * std::int64_t(size_of(output.dtype)), 0, 1, 1,
+          1);
+    }
+  }
 }
 
 }  // namespace
@@ -129,240 +156,24 @@ std::string to_string(const Loop& loop) {
   return std::move(out).str();
 }
 
-struct LoopPlan {
-  Loop loop;
-};
-
-namespace {
-
-template <class T>
-T load(DType dtype, const void* data, std::int64_t at) {
-  return visit_dtype(dtype, [&](auto t) {
-    using S = decltype(t);
-    const S value = static_cast<const S*>(data)[at];
-    if constexpr (std::is_same_v<S, bf16>) {
-      return T(float(value));
-    } else {
-      return T(value);
-    }
-  });
-}
-
-template <class T>
-void store(DType dtype, void* data, std::int64_t at, T value) {
-  visit_dtype(dtype, [&](auto t) {
-    using S = decltype(t);
-    if constexpr (std::is_same_v<S, bf16>) {
-      static_cast<S*>(data)[at] = bf16(float(value));
-    } else if constexpr (std::is_same_v<S, bool>) {
-      static_cast<S*>(data)[at] = value != 0;
-    } else {
-      static_cast<S*>(data)[at] = static_cast<S>(value);
-    }
-  });
-}
-
-template <class T>
-T apply(const Instruction& i, T a, T b, T c, const Shape& at) {
-  constexpr bool integer = std::is_same_v<T, std::int64_t>;
-  const auto nan = [](T x) { return x != x; };
-  switch (i.code) {
-    case Code::copy:
-      return a;
-    case Code::neg:
-      return -a;
-    case Code::abs:
-      return a < 0 ? -a : (a == 0 ? T(0) : a);
-    case Code::sign:
-      return nan(a) ? a : T((a > 0) - (a < 0));
-    case Code::logical_not:
-      return T(a == 0);
-    case Code::add:
-      return a + b;
-    case Code::sub:
-      return a - b;
-    case Code::mul:
-      return a * b;
-    case Code::max:
-      return nan(a) ? a : nan(b) ? b : std::max(a, b);
-    case Code::min:
-      return nan(a) ? a : nan(b) ? b : std::min(a, b);
-    case Code::eq:
-      return T(a == b);
-    case Code::ne:
-      return T(a != b);
-    case Code::lt:
-      return T(a < b);
-    case Code::le:
-      return T(a <= b);
-    case Code::gt:
-      return T(a > b);
-    case Code::ge:
-      return T(a >= b);
-    case Code::logical_and:
-      return T(a != 0 && b != 0);
-    case Code::logical_or:
-      return T(a != 0 || b != 0);
-    case Code::mul_no_nan:
-      return a == 0 ? T(0) : a * b;
-    case Code::select:
-      return c != 0 ? a : b;
-    case Code::mul_add:
-      return a * b + c;
-    case Code::index:
-      return T(at[i.dim]);
-    case Code::div:
-      if constexpr (integer) return b == 0 ? 0 : b == -1 ? -a : a / b;
-      return a / b;
-    case Code::is_finite:
-      if constexpr (integer)
-        return 1;
-      else
-        return T(std::isfinite(a));
-    default:
-      break;
-  }
-  if constexpr (!integer) {
-    switch (i.code) {
-      case Code::sqrt:
-        return std::sqrt(a);
-      case Code::exp:
-        return std::exp(a);
-      case Code::expm1:
-        return std::expm1(a);
-      case Code::log:
-        return std::log(a);
-      case Code::log1p:
-        return std::log1p(a);
-      case Code::sin:
-        return std::sin(a);
-      case Code::cos:
-        return std::cos(a);
-      case Code::tanh:
-        return std::tanh(a);
-      case Code::erf:
-        return std::erf(a);
-      case Code::floor:
-        return std::floor(a);
-      case Code::pow:
-        return std::pow(a, b);
-      default:
-        break;
-    }
-  }
-  return a;
-}
-
-// One element at a time; the results of an element live in scratch.
-template <class T>
-void evaluate(const Loop& loop, std::span<const void* const> inputs, std::span<void* const> outputs,
-              T* results) {
-  const Shape& extents = loop.extents;
-  const std::int64_t elements = extents.elements();
-  Shape at = Shape::filled(extents.rank(), 0);
-  const auto offset = [&](const Shape& strides) {
-    std::int64_t sum = 0;
-    for (int d = 0; d < at.rank(); ++d) sum += at[d] * strides[d];
-    return sum;
-  };
-  const auto value_of = [&](const Operand& operand) -> T {
-    switch (operand.kind) {
-      case Operand::Kind::input: {
-        const LoopInput& input = loop.inputs[operand.index];
-        return load<T>(input.dtype, inputs[operand.index], offset(input.strides));
-      }
-      case Operand::Kind::result:
-        return results[operand.index];
-      case Operand::Kind::constant:
-        return std::is_same_v<T, std::int64_t> ? T(operand.integer) : T(operand.value);
-      case Operand::Kind::none:
-        break;
-    }
-    return T{};
-  };
-  const auto reduce_to = [&](const LoopOutput& output, T* total, T value) {
-    if (output.reduce == Reduce::sum) *total += value;
-    if (output.reduce == Reduce::max) *total = apply<T>({Code::max}, *total, value, 0, at);
-    if (output.reduce == Reduce::min) *total = apply<T>({Code::min}, *total, value, 0, at);
-  };
-  for (std::size_t o = 0; o < outputs.size(); ++o) {
-    const LoopOutput& output = loop.outputs[o];
-    if (output.reduce == Reduce::none) continue;
-    // Every kept position: the whole reduction, slowly.
-    Shape kept = extents;
-    for (int d = 0; d < kept.rank(); ++d) {
-      if (output.strides[d] == 0) kept[d] = 1;
-    }
-    Shape where = Shape::filled(kept.rank(), 0);
-    for (std::int64_t k = 0; k < kept.elements(); ++k) {
-      using Limits = std::numeric_limits<T>;
-      T total = 0;
-      if (output.reduce == Reduce::max) total = Limits::has_infinity ? -Limits::infinity() : Limits::lowest();
-      if (output.reduce == Reduce::min) total = Limits::has_infinity ? Limits::infinity() : Limits::max();
-      at = where;
-      bool more = elements > 0;
-      while (more) {
-        for (std::size_t i = 0; i < loop.code.size(); ++i) {
-          const Instruction& in = loop.code[i];
-          results[i] = apply<T>(in, value_of(in.a), value_of(in.b), value_of(in.c), at);
-        }
-        reduce_to(output, &total, value_of(output.value));
-        more = false;
-        for (int d = at.rank() - 1; d >= 0; --d) {
-          if (kept[d] == extents[d]) continue;
-          if (++at[d] < extents[d]) {
-            more = true;
-            break;
-          }
-          at[d] = 0;
-        }
-      }
-      at = where;
-      store(output.dtype, outputs[o], offset(output.strides), total);
-      for (int d = where.rank() - 1; d >= 0; --d) {
-        if (++where[d] < kept[d]) break;
-        where[d] = 0;
-      }
-    }
-  }
-  at = Shape::filled(extents.rank(), 0);
-  for (std::int64_t e = 0; e < elements; ++e) {
-    for (std::size_t i = 0; i < loop.code.size(); ++i) {
-      const Instruction& in = loop.code[i];
-      results[i] = apply<T>(in, value_of(in.a), value_of(in.b), value_of(in.c), at);
-    }
-    T values[64];
-    for (std::size_t o = 0; o < outputs.size(); ++o) values[o] = value_of(loop.outputs[o].value);
-    for (std::size_t o = 0; o < outputs.size(); ++o) {
-      const LoopOutput& output = loop.outputs[o];
-      if (output.reduce == Reduce::none) store(output.dtype, outputs[o], offset(output.strides), values[o]);
-    }
-    for (int d = at.rank() - 1; d >= 0; --d) {
-      if (++at[d] < extents[d]) break;
-      at[d] = 0;
-    }
-  }
-}
-
-}  // namespace
-
 CompiledLoop::CompiledLoop(Loop loop) {
   check(loop);
-  plan_ = std::make_shared<const LoopPlan>(LoopPlan{std::move(loop)});
+  plan_ = std::make_shared<const LoopPlan>(make_plan(std::move(loop)));
 }
 
 const Loop& CompiledLoop::loop() const { return plan_->loop; }
-std::size_t CompiledLoop::scratch_bytes() const { return plan_->loop.code.size() * 8; }
+
+std::size_t CompiledLoop::scratch_bytes() const {
+  // One chunk that keeps its results in its arena needs none.
+  return std::size_t(plan_->chunk_scratch * plan_->chunks);
+}
 
 void CompiledLoop::run(std::span<const void* const> inputs, std::span<void* const> outputs,
                        void* scratch) const {
-  switch (plan_->loop.lane) {
-    case Lane::f32:
-      return evaluate(plan_->loop, inputs, outputs, static_cast<float*>(scratch));
-    case Lane::f64:
-      return evaluate(plan_->loop, inputs, outputs, static_cast<double*>(scratch));
-    case Lane::i64:
-      return evaluate(plan_->loop, inputs, outputs, static_cast<std::int64_t*>(scratch));
+  if (plan_->empty) {
+    store_identities(plan_->loop, outputs);
+  } else {
+    run_plan(*plan_, inputs, outputs, static_cast<std::byte*>(scratch));
   }
 }
 

@@ -1,0 +1,194 @@
+#include <tapestry/core/error.hpp>
+#include <tapestry/ops/kernels/loop_plan.hpp>
+
+#include <algorithm>
+
+namespace tapestry::kernels {
+namespace {
+
+// A chunk should take ten microseconds or more, and no more chunks than keep many threads busy.
+constexpr std::int64_t kChunkWork = 128 * 1024;
+constexpr std::int64_t kMostChunks = 128;
+// Elements that a chunk has at least, whatever is done with them; rows that it reduces at least, so that
+// partial results stay a small part of the work.
+constexpr std::int64_t kLeastElements = 4096;
+constexpr std::int64_t kLeastReduced = 16;
+// Accumulators that a chunk has at most: they are gone over once a row.
+constexpr std::int64_t kMostAccumulators = 8192;
+// What a block's operands should take together: two thirds of a common L1 cache.
+constexpr std::int64_t kBlockBytes = 32 * 1024;
+
+std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
+
+std::int64_t weight_of(Code code) {
+  switch (code) {
+    case Code::sqrt:
+    case Code::div:
+      return 4;
+    case Code::exp:
+    case Code::log:
+      return 8;
+    case Code::expm1:
+    case Code::log1p:
+    case Code::sin:
+    case Code::cos:
+    case Code::tanh:
+    case Code::erf:
+    case Code::pow:
+      return 16;
+    default:
+      return 1;
+  }
+}
+
+std::int64_t inner_elements(const LoopPlan& plan, int dim) {
+  std::int64_t product = 1;
+  for (int d = dim + 1; d < plan.rank; ++d) product *= plan.extents[std::size_t(d)];
+  return product;
+}
+
+// Cuts `dim` into at most `wanted` pieces of at least `least`.
+void cut(LoopPlan& plan, int dim, std::int64_t wanted, std::int64_t least) {
+  const auto d = std::size_t(dim);
+  const std::int64_t extent = plan.extents[d];
+  const std::int64_t pieces = std::clamp<std::int64_t>(extent / std::max<std::int64_t>(least, 1), 1, wanted);
+  std::int64_t piece = ceil_div(extent, pieces);
+  // Whole cache lines, whatever the dtype.
+  if (dim == plan.rank - 1 && pieces > 1) piece = round_up(piece, 64);
+  plan.piece[d] = piece;
+  plan.parts[d] = ceil_div(extent, piece);
+}
+
+}  // namespace
+
+Geometry merge_dimensions(const Loop& loop) {
+  Geometry all;
+  for (const LoopInput& input : loop.inputs) all.inputs.push_back(input.strides);
+  for (const Instruction& instruction : loop.code) {
+    Shape strides = Shape::filled(loop.extents.rank(), 0);
+    if (instruction.code == Code::index) strides[instruction.dim] = 1;
+    all.positions.push_back(strides);
+  }
+  for (const LoopOutput& output : loop.outputs) all.outputs.push_back(output.strides);
+
+  Geometry merged;
+  merged.inputs.resize(all.inputs.size());
+  merged.positions.resize(all.positions.size());
+  merged.outputs.resize(all.outputs.size());
+  const auto for_each = [&](auto&& f) {
+    for (std::size_t i = 0; i < all.inputs.size(); ++i) f(all.inputs[i], merged.inputs[i]);
+    for (std::size_t i = 0; i < all.positions.size(); ++i) f(all.positions[i], merged.positions[i]);
+    for (std::size_t i = 0; i < all.outputs.size(); ++i) f(all.outputs[i], merged.outputs[i]);
+  };
+  for (int d = 0; d < loop.extents.rank(); ++d) {
+    const std::int64_t extent = loop.extents[d];
+    if (extent == 1) continue;
+    const int last = merged.extents.rank() - 1;
+    bool merges = last >= 0;
+    if (merges) {
+      for_each([&](const Shape& from, const Shape& to) { merges &= to[last] == from[d] * extent; });
+    }
+    if (merges) {
+      merged.extents[last] *= extent;
+      for_each([&](const Shape& from, Shape& to) { to[last] = from[d]; });
+    } else {
+      merged.extents.push_back(extent);
+      for_each([&](const Shape& from, Shape& to) { to.push_back(from[d]); });
+    }
+  }
+  if (merged.extents.empty()) {
+    merged.extents.push_back(1);
+    for_each([&](const Shape&, Shape& to) { to.push_back(0); });
+    for (Shape& strides : merged.outputs) strides[0] = 1;
+  }
+  return merged;
+}
+
+void cut_into_chunks(LoopPlan& plan, const Geometry& geometry, std::int64_t weight) {
+  const std::int64_t elements = geometry.extents.elements();
+  for (int d = 0; d < plan.rank; ++d) {
+    plan.piece[std::size_t(d)] = plan.extents[std::size_t(d)];
+    plan.parts[std::size_t(d)] = 1;
+  }
+  const double work = double(elements) * double(weight);
+  std::int64_t wanted = std::clamp(std::int64_t(work / kChunkWork), std::int64_t{1}, kMostChunks);
+
+  std::array<bool, kMaxRank> reduced{};
+  std::int64_t most_kept = 0;
+  for (std::size_t o = 0; o < plan.loop.outputs.size(); ++o) {
+    if (plan.loop.outputs[o].reduce == Reduce::none) continue;
+    std::int64_t kept = 1;
+    for (int d = 0; d < plan.rank; ++d) {
+      const bool keeps = geometry.outputs[o][d] != 0;
+      if (!keeps) reduced[std::size_t(d)] = true;
+      if (keeps) kept *= plan.extents[std::size_t(d)];
+    }
+    // Reduced inner dimensions end within a block or leave few results.
+    if (geometry.outputs[o][plan.rank - 1] != 0) most_kept = std::max(most_kept, kept);
+  }
+  wanted = std::max(wanted, std::min(ceil_div(most_kept, kMostAccumulators), elements / kLeastElements));
+
+  // Outermost first; dimensions that nothing reduces before those that leave partial results to combine.
+  for (const bool reducing : {false, true}) {
+    for (int d = 0; d < plan.rank && wanted > 1; ++d) {
+      if (reduced[std::size_t(d)] != reducing) continue;
+      std::int64_t least = ceil_div(kLeastElements, inner_elements(plan, d));
+      if (reducing) least = std::max(least, kLeastReduced);
+      cut(plan, d, wanted, least);
+      wanted = ceil_div(wanted, plan.parts[std::size_t(d)]);
+    }
+  }
+  plan.chunks = 1;
+  for (int d = 0; d < plan.rank; ++d) plan.chunks *= plan.parts[std::size_t(d)];
+}
+
+void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
+  int deepest = 0;  // a block lies within a chunk, whole in its inner dimensions
+  for (int d = 0; d < plan.rank; ++d) {
+    if (plan.parts[std::size_t(d)] > 1) deepest = d;
+  }
+  int split = plan.rank - 1;
+  std::int64_t inner = 1;
+  while (split > deepest && inner * plan.extents[std::size_t(split)] <= elements) {
+    inner *= plan.extents[std::size_t(split--)];
+  }
+  const std::int64_t rows = plan.piece[std::size_t(split)];
+  const std::int64_t blocks = ceil_div(rows, std::max<std::int64_t>(1, elements / inner));
+  plan.split = split;
+  plan.row_elements = inner;
+  plan.block_rows = ceil_div(rows, blocks);
+  if (inner == 1 && blocks > 1) plan.block_rows = round_up(plan.block_rows, 64);
+}
+
+LoopPlan make_plan(Loop loop) {
+  LoopPlan plan{.loop = std::move(loop)};
+  plan.lane_bytes = plan.loop.lane == Lane::f32 ? 4 : 8;
+  plan.empty = plan.loop.extents.elements() == 0;
+  if (plan.empty) return plan;
+
+  const Geometry geometry = merge_dimensions(plan.loop);
+  plan.rank = geometry.extents.rank();
+  std::copy(geometry.extents.begin(), geometry.extents.end(), plan.extents.begin());
+  std::int64_t weight = std::int64_t(plan.loop.inputs.size() + plan.loop.outputs.size());
+  for (const Instruction& instruction : plan.loop.code) weight += weight_of(instruction.code);
+  cut_into_chunks(plan, geometry, weight);
+
+  // How many elements a block should have depends on the operands that it touches, and these on the block.
+  std::int64_t elements = 1024;
+  cut_into_blocks(plan, elements);
+  lower(plan, geometry);
+  std::int64_t operands = plan.arena_bytes / (plan.block_rows * plan.row_elements * plan.lane_bytes);
+  for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
+  for (const FullOutput& full : plan.fulls) operands += full.direct;
+  elements = std::clamp<std::int64_t>(kBlockBytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes),
+                                      256, 4096);
+  for (;; elements /= 2) {
+    cut_into_blocks(plan, elements);
+    if (lower(plan, geometry)) return plan;
+    require(elements >= 64, "a fused loop of ", plan.loop.code.size(), " instructions and ",
+            plan.loop.inputs.size(), " inputs needs more than ", kArenaBytes / 1024, " KiB for its blocks");
+  }
+}
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,147 @@
+// What CompiledLoop prepares: how the iteration space is cut, and what happens to each block.
+//
+// Dimensions that every operand walks as one are merged. The space is cut into chunks, boxes that threads
+// take as they are free; their borders follow from the loop alone. A chunk is worked through in blocks: some
+// rows of dimension `split` times everything within it, few enough elements to stay in the L1 cache. An
+// operand that lies in memory as the block wants it is read and written where it is; the others pass through
+// a small arena on the stack.
+#pragma once
+
+#include <tapestry/ops/kernels/loop.hpp>
+#include <tapestry/ops/kernels/loop_tables.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace tapestry::kernels {
+
+using Extents = std::array<std::int64_t, kMaxRank>;
+
+/// The arena of a chunk in progress: slot pointers, repeated scalars, blocks.
+inline constexpr std::int64_t kArenaBytes = 96 * 1024;
+/// Results of reductions are stored in runs of at most so many.
+inline constexpr std::int64_t kRunElements = 256;
+
+/// Where the elements of a block lie in a tensor: nested loops, outermost first, over extents[i] steps of
+/// strides[i]. The first extent is for one row of the block.
+struct Walk {
+  int rank = 0;
+  Extents extents{}, strides{};
+};
+
+/// A value that a block reads: an input, or the positions along dimensions.
+struct Leaf {
+  enum class Kind : std::uint8_t {
+    direct,  ///< read where it is
+    scalar,  ///< the same for the whole block: repeated to a vector
+    tile,    ///< converted or gathered to a block in the arena
+  };
+  Kind kind = Kind::direct;
+  bool steady = false;  ///< the same for all blocks of a chunk
+  int input = -1;       ///< or -1: positions
+  int slot = 0;
+  Shape strides{};
+  std::int64_t element_bytes = 0;
+  Load load = nullptr;
+  Iota iota = nullptr;
+  Walk walk{};
+};
+
+/// One instruction; its operands and result are slots.
+struct Step {
+  Sweep sweep = nullptr;
+  int operands = 0;
+  std::array<int, 3> slots{};
+  std::array<std::int64_t, 3> steps{};  ///< 0 for scalars
+  int result = 0;
+  bool scalar = false;  ///< compute one vector only
+};
+
+/// An output that has every element.
+struct FullOutput {
+  int output = 0;
+  int slot = 0;  ///< of the block to store
+  Shape strides{};
+  std::int64_t element_bytes = 0;
+  /// The slot points into the output itself. Should the output be one of `clashes`, inputs that are still
+  /// read after it was written, it points to `staging` in the arena instead until the block is done.
+  bool direct = false;
+  std::vector<int> clashes{};
+  std::int64_t staging = -1;
+  Store store = nullptr;
+  Walk walk{};
+};
+
+struct ReducedOutput {
+  int output = 0;
+  int slot = 0;  ///< of the block to reduce
+  Shape strides{};
+  std::int64_t element_bytes = 0;
+  const Reducer* reducer = nullptr;
+  Store store = nullptr;
+  /// A block seen as nested loops that alternate between kept and reduced dimensions; the first extent is for
+  /// one row.
+  int groups = 0;
+  Extents group_extents{};
+  std::array<bool, kMaxRank> group_kept{};
+  /// Every result lies within one block: then accumulators (at `offset` in the arena) live as long, else as
+  /// long as the chunk (at `offset` in its part of scratch).
+  bool in_block = false;
+  std::int64_t offset = 0;
+  std::int64_t accumulators = 0;
+  Extents accumulator_strides{};  ///< 0 for reduced dimensions
+  std::int64_t parts = 1;         ///< chunks that contribute to a result
+};
+
+struct LoopPlan {
+  Loop loop;
+  std::int64_t lane_bytes = 4;
+
+  bool empty = false;  ///< no elements: only identities are stored
+  int rank = 0;
+  Extents extents{};  ///< after merging
+
+  Extents piece{}, parts{};  ///< extents of a chunk, and how many there are along each dimension
+  std::int64_t chunks = 1;
+  int split = 0;
+  std::int64_t block_rows = 1, row_elements = 1;
+
+  std::vector<Leaf> leaves{};
+  std::vector<Step> steady_steps{}, steps{};  ///< once a chunk, once a block
+  std::vector<FullOutput> fulls{};
+  std::vector<ReducedOutput> reduceds{};
+
+  /// Slots point into the arena at this offset, or, with kConstant added, into `constants`; -1: elsewhere.
+  std::vector<std::int64_t> slot_offsets{};
+  static constexpr std::int64_t kConstant = std::int64_t{1} << 32;
+  struct alignas(kVectorBytes) Constant {
+    std::array<std::byte, kVectorBytes> bytes;
+  };
+  std::vector<Constant> constants{};
+  std::int64_t arena_bytes = 0;
+  std::int64_t chunk_scratch = 0;  ///< bytes of scratch that a chunk has for itself
+};
+
+/// The iteration space after merging; strides for each input, then each instruction (of positions:
+/// Code::index), then each output.
+struct Geometry {
+  Shape extents;
+  std::vector<Shape> inputs, positions, outputs;
+};
+Geometry merge_dimensions(const Loop& loop);
+
+/// Fills in everything about chunks; `weight` is the work for an element, in plain instructions.
+void cut_into_chunks(LoopPlan& plan, const Geometry& geometry, std::int64_t weight);
+/// Fills in everything about blocks of about `elements`.
+void cut_into_blocks(LoopPlan& plan, std::int64_t elements);
+/// Fills in leaves, steps, outputs and the arena. False if the arena would be too large.
+bool lower(LoopPlan& plan, const Geometry& geometry);
+
+LoopPlan make_plan(Loop loop);
+void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::span<void* const> outputs,
+              std::byte* scratch);
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,58 @@
+// The inner functions of a fused loop, compiled for several instruction sets and chosen at run time for this
+// CPU. A block is a dense run of elements of the lane's type.
+#pragma once
+
+#include <tapestry/ops/kernels/loop.hpp>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tapestry::kernels {
+
+/// Bytes of the widest vector; a scalar operand is repeated to fill as many.
+inline constexpr std::int64_t kVectorBytes = 64;
+
+/// An instruction's operand: a block (step 1), or one vector's worth of the same value (step 0).
+struct Source {
+  const void* data;
+  std::int64_t step;
+};
+
+/// One instruction over a block. `out` may be one of the operands.
+using Sweep = void (*)(const Source* operands, void* out, std::int64_t count);
+/// Null if the lane doesn't have the code.
+Sweep find_sweep(Lane lane, Code code);
+
+/// Converts rows of strided elements to a block, or a block to rows. Strides are in elements.
+using Load = void (*)(const void* from, std::int64_t row_stride, std::int64_t stride, std::int64_t rows,
+                      std::int64_t columns, void* block);
+using Store = void (*)(const void* block, void* to, std::int64_t row_stride, std::int64_t stride,
+                       std::int64_t rows, std::int64_t columns);
+Load find_load(Lane lane, DType dtype);
+Store find_store(Lane lane, DType dtype);
+
+/// Writes first + row * row_stride + column * stride.
+using Iota = void (*)(std::int64_t first, std::int64_t row_stride, std::int64_t stride, std::int64_t rows,
+                      std::int64_t columns, void* block);
+Iota find_iota(Lane lane);
+
+/// How values are gathered into accumulators, one for each position that a reduction keeps. A sum of f32 is
+/// held in f64; a sum of f64 as a sum and what rounding lost of it, `plane` positions further on.
+struct Reducer {
+  std::int64_t bytes;   ///< an accumulator takes in each plane
+  std::int64_t planes;  ///< 1, or 2
+  void (*clear)(void* accumulators, std::int64_t count, std::int64_t plane);
+  /// accumulators[row] gathers a row of the block.
+  void (*by_rows)(const void* block, std::int64_t rows, std::int64_t columns, void* accumulators,
+                  std::int64_t plane);
+  /// accumulators[column] gathers a column of the block.
+  void (*by_columns)(const void* block, std::int64_t rows, std::int64_t columns, void* accumulators,
+                     std::int64_t plane);
+  /// accumulators[i] gathers others[i].
+  void (*combine)(void* accumulators, const void* others, std::int64_t count, std::int64_t plane);
+  /// The results as a block.
+  void (*finish)(const void* accumulators, std::int64_t count, std::int64_t plane, void* block);
+};
+const Reducer& find_reducer(Lane lane, Reduce reduce);
+
+}  // namespace tapestry::kernels

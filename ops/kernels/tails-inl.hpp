@@ -1,0 +1,57 @@
+// Helpers for kernels: the last elements of a block that don't fill a vector, and maxima that propagate NaN.
+// Compiled once for each instruction set (Highway's include guard).
+#include <cstdint>
+#include <cstring>
+
+#include <hwy/highway.h>
+
+#if defined(TAPESTRY_KERNELS_TAILS_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef TAPESTRY_KERNELS_TAILS_INL
+#undef TAPESTRY_KERNELS_TAILS_INL
+#else
+#define TAPESTRY_KERNELS_TAILS_INL
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Masked loads and stores that never touch what lies beyond; elsewhere a copy must do.
+constexpr bool kMaskedMemory = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3;
+
+/// The first `count` elements of a vector, the others zero. `count` is less than a vector holds.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_first(D d, const T* from, std::int64_t count) {
+  if constexpr (kMaskedMemory) {
+    return hn::MaskedLoad(hn::FirstN(d, std::size_t(count)), d, from);
+  } else {
+    HWY_ALIGN T copy[HWY_MAX_BYTES / sizeof(T)] = {};
+    std::memcpy(copy, from, std::size_t(count) * sizeof(T));
+    return hn::Load(d, copy);
+  }
+}
+
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void store_first(hn::Vec<D> v, D d, T* to, std::int64_t count) {
+  if constexpr (kMaskedMemory) {
+    hn::BlendedStore(v, hn::FirstN(d, std::size_t(count)), d, to);
+  } else {
+    HWY_ALIGN T copy[HWY_MAX_BYTES / sizeof(T)];
+    hn::Store(v, d, copy);
+    std::memcpy(to, copy, std::size_t(count) * sizeof(T));
+  }
+}
+
+template <class V>
+HWY_INLINE V max_or_nan(V a, V b) {
+  return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Max(a, b)));
+}
+template <class V>
+HWY_INLINE V min_or_nan(V a, V b) {
+  return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Min(a, b)));
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
