@@ -15,7 +15,6 @@
 #include <string_view>
 #include <thread>
 
-#include <cblas.h>
 #include <sched.h>
 #include <tbb/global_control.h>
 #include <tbb/task_arena.h>
@@ -109,11 +108,7 @@ class Patience {
 // slow as one thread) after a gap of 100 us, and at times 40 us whatever the gap; this 20-21 us in all cases.
 class Team {
  public:
-  Team() {
-    // A product is cut into tiles here; threads inside a tile would only compete with the other tiles.
-    openblas_set_num_threads(1);
-    resize(default_threads());
-  }
+  Team() { resize(default_threads()); }
 
   int count() const { return count_; }
 

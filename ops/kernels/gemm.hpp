@@ -1,0 +1,35 @@
+// Matrix products of row-major f32 and f64 matrices, by OpenBLAS. Large products are cut into tiles over
+// their two outer dimensions, never over k, along lines that follow from the shape alone; each tile is one
+// single-threaded call. So the number of threads changes no bit.
+#pragma once
+
+#include <cstdint>
+
+namespace tapestry::kernels {
+
+/// C[b] = op(A[b]) op(B[b]) for each b in [0, batch): op(A) is [m, k], op(B) is [k, n], C is [m, n]; with
+/// transpose_a A is stored as [k, m], with transpose_b B as [n, k].
+struct GemmShape {
+  std::int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false;
+  std::int64_t batch = 1;
+  /// Elements from one item of the batch to the next; 0 uses one matrix for all.
+  std::int64_t stride_a = 0, stride_b = 0;
+};
+
+/// `c`, batch x m x n elements, is overwritten; it may hold anything before, and must not overlap the
+/// operands. k = 0 gives zeros. Throws if m, n or k exceed 2^31 - 1. T is float or double.
+template <class T>
+void gemm(const GemmShape& shape, const T* a, const T* b, T* c);
+
+/// One product on the calling thread, for kernels that are themselves parallel: C = op(A) op(B), or C +=
+/// op(A) op(B) if `accumulate`. The leading dimensions are the elements from one stored row to the next.
+struct GemmTile {
+  std::int64_t m = 0, n = 0, k = 0;
+  bool transpose_a = false, transpose_b = false, accumulate = false;
+  std::int64_t lda = 0, ldb = 0, ldc = 0;
+};
+template <class T>
+void gemm_tile(const GemmTile& tile, const T* a, const T* b, T* c);
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,211 @@
+#include <tapestry/core/error.hpp>
+#include <tapestry/core/random.hpp>
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/ops/kernels/gemm.hpp>
+
+#include <array>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using kernels::GemmShape;
+
+namespace {
+
+struct Restore {
+  int before = thread_count();
+  ~Restore() { set_thread_count(before); }
+};
+
+template <class T>
+std::vector<T> random_values(std::int64_t count, std::uint64_t stream) {
+  Random random(11, stream);
+  std::vector<T> values(static_cast<std::size_t>(count));
+  for (T& value : values) value = T(random.uniform() * 2 - 1);
+  return values;
+}
+
+template <class T>
+struct Problem {
+  explicit Problem(const GemmShape& s)
+      : shape(s),
+        a(random_values<T>((s.batch - 1) * s.stride_a + s.m * s.k, 1)),
+        b(random_values<T>((s.batch - 1) * s.stride_b + s.k * s.n, 2)) {}
+
+  std::vector<T> product() const {
+    // What was there before must not matter.
+    std::vector<T> c(std::size_t(shape.batch * shape.m * shape.n), std::numeric_limits<T>::quiet_NaN());
+    kernels::gemm(shape, a.data(), b.data(), c.data());
+    return c;
+  }
+  std::vector<double> by_the_book() const {
+    const auto& s = shape;
+    std::vector<double> c;
+    for (std::int64_t item = 0; item < s.batch; ++item) {
+      const T *x = a.data() + item * s.stride_a, *y = b.data() + item * s.stride_b;
+      for (std::int64_t i = 0; i < s.m; ++i) {
+        for (std::int64_t j = 0; j < s.n; ++j) {
+          double sum = 0;
+          for (std::int64_t p = 0; p < s.k; ++p) {
+            sum += double(s.transpose_a ? x[p * s.m + i] : x[i * s.k + p]) *
+                   double(s.transpose_b ? y[j * s.k + p] : y[p * s.n + j]);
+          }
+          c.push_back(sum);
+        }
+      }
+    }
+    return c;
+  }
+
+  GemmShape shape;
+  std::vector<T> a, b;
+};
+
+template <class T>
+double worst_error(const GemmShape& shape) {
+  const Problem<T> problem(shape);
+  const std::vector<T> c = problem.product();
+  const std::vector<double> expected = problem.by_the_book();
+  BOOST_TEST_REQUIRE(c.size() == expected.size());
+  double worst = 0;
+  for (std::size_t i = 0; i < c.size(); ++i) {
+    const double error = std::abs(double(c[i]) - expected[i]);
+    worst = error > worst || std::isnan(error) ? error : worst;
+    if (std::isnan(error)) break;
+  }
+  return worst;
+}
+
+// Errors of a sum of k products of numbers below 1, to first order and with a margin.
+template <class T>
+double bound(std::int64_t k) {
+  return double(k + 1) * std::numeric_limits<T>::epsilon();
+}
+
+}  // namespace
+
+BOOST_FIXTURE_TEST_SUITE(gemm, Restore)
+
+BOOST_AUTO_TEST_CASE(every_small_shape_in_every_layout) {
+  for (const std::int64_t m : {0, 1, 2, 5, 17}) {
+    for (const std::int64_t n : {0, 1, 2, 10, 33}) {
+      for (const std::int64_t k : {0, 1, 3, 40}) {
+        for (const bool ta : {false, true}) {
+          for (const bool tb : {false, true}) {
+            const GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
+            BOOST_TEST_CONTEXT(m << " " << n << " " << k << " " << ta << tb) {
+              BOOST_TEST(worst_error<float>(shape) <= bound<float>(k));
+              BOOST_TEST(worst_error<double>(shape) <= bound<double>(k));
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(products_that_are_cut_into_tiles) {
+  for (const bool ta : {false, true}) {
+    for (const bool tb : {false, true}) {
+      for (const auto& [m, n, k] :
+           {std::array{100, 700, 400}, {700, 100, 400}, {333, 517, 129}, {260, 500, 300}}) {
+        const GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
+        BOOST_TEST_CONTEXT(m << " " << n << " " << k << " " << ta << tb) {
+          BOOST_TEST(worst_error<float>(shape) <= bound<float>(k));
+          BOOST_TEST(worst_error<double>(shape) <= bound<double>(k));
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(products_with_long_vectors) {
+  for (const bool t : {false, true}) {
+    BOOST_TEST(worst_error<float>({.m = 1, .n = 1500, .k = 800, .transpose_b = t}) <= bound<float>(800));
+    BOOST_TEST(worst_error<float>({.m = 1500, .n = 1, .k = 800, .transpose_a = t}) <= bound<float>(800));
+    BOOST_TEST(worst_error<double>({.m = 1, .n = 1500, .k = 800, .transpose_a = true, .transpose_b = t}) <=
+               bound<double>(800));
+    BOOST_TEST(worst_error<double>({.m = 1500, .n = 1, .k = 800, .transpose_a = t, .transpose_b = true}) <=
+               bound<double>(800));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(batches) {
+  for (const bool ta : {false, true}) {
+    for (const bool tb : {false, true}) {
+      for (const auto& [stride_a, stride_b] :
+           {std::array{12 * 20, 20 * 7}, {0, 20 * 7}, {12 * 20, 0}, {0, 0}, {300, 0}}) {
+        const GemmShape shape{.m = 12,
+                              .n = 7,
+                              .k = 20,
+                              .transpose_a = ta,
+                              .transpose_b = tb,
+                              .batch = 2500,
+                              .stride_a = stride_a,
+                              .stride_b = stride_b};
+        BOOST_TEST_CONTEXT(stride_a << " " << stride_b << " " << ta << tb) {
+          BOOST_TEST(worst_error<float>(shape) <= bound<float>(20));
+        }
+      }
+    }
+  }
+  // A batch of products that are cut themselves.
+  BOOST_TEST(worst_error<float>(
+                 {.m = 200, .n = 300, .k = 500, .batch = 2, .stride_a = 100000, .stride_b = 150000}) <=
+             bound<float>(500));
+  BOOST_TEST(worst_error<float>({.m = 3, .n = 4, .k = 5, .batch = 1}) <= bound<float>(5));
+  BOOST_CHECK(Problem<float>({.m = 3, .n = 4, .k = 0, .batch = 2}).product() == std::vector<float>(24, 0.0f));
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
+  for (const GemmShape& shape :
+       {GemmShape{.m = 100, .n = 500, .k = 3072}, GemmShape{.m = 500, .n = 500, .k = 100},
+        GemmShape{.m = 1, .n = 3072, .k = 500, .transpose_b = true},
+        GemmShape{.m = 3072, .n = 500, .k = 100, .transpose_a = true},
+        GemmShape{.m = 20, .n = 20, .k = 20, .batch = 3000, .stride_a = 400, .stride_b = 400}}) {
+    const Problem<float> problem(shape);
+    set_thread_count(1);
+    const std::vector<float> one = problem.product();
+    for (const int threads : {2, 3, 5, 8}) {
+      set_thread_count(threads);
+      for (int round = 0; round < 3; ++round) BOOST_TEST(problem.product() == one);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(nan_and_infinity_spread_as_the_sums_say) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  const std::vector<float> a{nan, 0, 1, 2}, b{0, 1, inf, 3};
+  std::vector<float> c(4);
+  kernels::gemm<float>({.m = 2, .n = 2, .k = 2}, a.data(), b.data(), c.data());
+  BOOST_TEST(std::isnan(c[0]));
+  BOOST_TEST(std::isnan(c[1]));
+  BOOST_TEST(c[2] == inf);
+  BOOST_TEST(c[3] == 7);
+}
+
+BOOST_AUTO_TEST_CASE(a_tile_adds_to_what_is_there_and_honours_leading_dimensions) {
+  // The right half of a 2 x 4 matrix gets its product; the left stays.
+  const std::vector<double> a{1, 2, -1, 3, 4, -1}, b{1, 0, 0, 1};
+  std::vector<double> c{9, 9, 1, 1, 9, 9, 1, 1};
+  const kernels::GemmTile tile{.m = 2, .n = 2, .k = 2, .accumulate = true, .lda = 3, .ldb = 2, .ldc = 4};
+  kernels::gemm_tile(tile, a.data(), b.data(), c.data() + 2);
+  BOOST_TEST(c == (std::vector<double>{9, 9, 2, 3, 9, 9, 4, 5}));
+  kernels::GemmTile empty = tile;
+  empty.k = 0;
+  kernels::gemm_tile(empty, a.data(), b.data(), c.data() + 2);
+  BOOST_TEST(c[2] == 2);
+  empty.accumulate = false;
+  kernels::gemm_tile(empty, a.data(), b.data(), c.data() + 2);
+  BOOST_TEST(c == (std::vector<double>{9, 9, 0, 0, 9, 9, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(what_blas_cannot_count_is_refused) {
+  float x = 0;
+  BOOST_CHECK_THROW(kernels::gemm<float>({.m = 1, .n = 1, .k = std::int64_t{1} << 31}, &x, &x, &x), Error);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
