@@ -3,44 +3,15 @@
 #include <tapestry/ops/kernels/gemm.hpp>
 
 #include <algorithm>
-#include <cstdlib>
 #include <limits>
-#include <string_view>
 
 #include <cblas.h>
-
-// In OpenBLAS libraries built for many CPUs: how they choose the one to work for. No header declares these.
-extern "C" {
-[[gnu::weak]] void gotoblas_dynamic_init();
-[[gnu::weak]] void gotoblas_dynamic_quit();
-}
 
 namespace tapestry::kernels {
 namespace {
 
-// OpenBLAS 0.3.21 takes CPUs newer than itself for older ones: AMD's Zen 4 and 5 for Haswell, which halves
-// the speed of every product (Zen 5: 120 against 235 GFLOP/s a core). Later releases choose as this does.
-// OPENBLAS_CORETYPE, if the user has set it, still decides.
-void choose_avx512() {
-#if defined(__x86_64__)
-  constexpr const char* kVariable = "OPENBLAS_CORETYPE";
-  const std::string_view chosen = openblas_get_corename();
-  if (chosen != "Haswell" && chosen != "Zen") return;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
-    return;
-  }
-  if (std::getenv(kVariable) != nullptr || !gotoblas_dynamic_init || !gotoblas_dynamic_quit) return;
-  setenv(kVariable, "SkylakeX", 1);
-  gotoblas_dynamic_quit();
-  gotoblas_dynamic_init();
-  unsetenv(kVariable);
-#endif
-}
-
 void prepare_blas() {
   static const bool done = [] {
-    choose_avx512();
     openblas_set_num_threads(1);  // the tiles are the threads' work; more inside a tile would only compete
     return true;
   }();
