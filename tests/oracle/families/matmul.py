@@ -35,6 +35,10 @@ def family():
              "no_inner": ((2, 0), (0, 3)), "no_batch": ((0, 2, 3), (3, 2)), "odd": ((33, 17), (17, 29))}
     for label, (a, b) in edges.items():
         cases.add(f"matmul/{label}", torch.matmul, signed(*a), signed(*b))
+    vectors = {"vector_vector": ((5,), (5,)), "vector_matrix": ((3,), (3, 4)), "matrix_vector": ((2, 3), (3,)),
+               "vector_batch": ((3,), (2, 3, 4)), "batch_vector": ((2, 4, 3), (3,))}
+    for label, (a, b) in vectors.items():
+        cases.add(f"matmul/{label}", torch.matmul, signed(*a), signed(*b))
     cases.add("matmul/repeated", lambda x: x @ x, signed(3, 3))
     cases.add("matmul/gram_nt", lambda x: x @ x.mT, signed(2, 3), transpose_b=True)
     cases.add("matmul/gram_tn", lambda x: x.mT @ x, signed(2, 3), transpose_a=True)

@@ -108,6 +108,7 @@ def unary_edges(cases):
     cases.add("softplus/negative", softplus, f64([-30, -100, -700]), order=1, relative=True)
     # Where an unselected exponential overflows, the gradient must not become NaN.
     cases.add("elu/large", lambda x: F.elu(x, 0.7), f64([1000, -1000, 710, -40]), alpha=0.7)
+    cases.add("clamp/ends", lambda x: x.clamp(-1, 1), f64([-1, 1, 0]), order=1, lo=-1, hi=1, note="1 at the ends")
     cases.add("clamp/nan", lambda x: x.clamp(-1, 1), f64([nan, inf, -inf, 0.5]), order=0, lo=-1, hi=1)
 
 
@@ -184,6 +185,20 @@ def select(cases):
     cases.add("where/unselected_nan", torch.where, np.array([True, False, True, False]), f64([1, nan, 3, inf]),
               f64([nan, 2, -inf, 4]), order=1, note="neither value nor gradient sees the unselected branch")
     cases.add("where/integers", torch.where, np.array([True, False, True]), i64([1, 2, 3]), i64([-1, -2, -3]), order=0)
+
+    # The definition of a function outside its domain: neither its value nor its derivative counts there. PyTorch's
+    # where would give NaN gradients, so the argument is replaced before.
+    def guarded(function, x):
+        return torch.where(x > 0, function(torch.where(x > 0, x, torch.ones_like(x))), 0.5 * x)
+    edge = f64([2, 0, -1, -0.0, 0.3])
+    for name in ("log", "sqrt", "rsqrt"):
+        cases.add(f"where/safe_{name}", lambda x: guarded(getattr(torch, name), x), edge)
+    cases.add("where/safe_div", lambda x: guarded(torch.reciprocal, x), edge)
+    cases.add("where/safe_pow", lambda x: guarded(lambda t: t ** 1.5, x), edge)
+
+    cases.add("floor/signs", torch.floor, f64([1.5, -1.5, 0.0, -0.5, 2, 1e300, inf, nan]), order=0)
+    cases.add("is_finite/table", torch.isfinite, f64([1, 0, inf, -inf, nan, 1e308]), order=0)
+    cases.add("stop_gradient/product", lambda x: x.detach() * x, signed(2, 3))
 
     cases.add("cast/f64_to_i64", lambda x: x.long(), f64([1.9, -1.9, 0.5, -0.0, 1e15]), order=0)
     cases.add("cast/f64_to_f32", lambda x: x.float(), f64([0.1, 1 + 2**-30, 1e300, 1e-300, nan]), order=0)

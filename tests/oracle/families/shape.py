@@ -43,6 +43,11 @@ def rearrange(cases):
         cases.add(f"broadcast_to/{label}", lambda x: x.broadcast_to(target), signed(*shape), shape=target)
     cases.add("broadcast_to/second_order", squared(lambda x: x.broadcast_to((2, 3))), signed(3), shape=(2, 3))
 
+    cases.add("transpose/batch", squared(lambda x: x.mT), signed(2, 3, 4))
+    cases.add("squeeze/all", lambda x: x.squeeze(), signed(1, 3, 1))
+    cases.add("squeeze/last", squared(lambda x: x.squeeze(-1)), signed(1, 3, 1), axes=[-1])
+    cases.add("expand_dims/both_ends", squared(lambda x: x[None, :, :, None]), signed(2, 3), axes=[0, -1])
+
     for axes in [(0,), (1,), (0, 2), (0, 1, 2), (-1,)]:
         label = "".join(str(a % 3) if a >= 0 else "last" for a in axes)
         cases.add(f"flip/{label}", lambda x: x.flip(axes), signed(2, 3, 4), axes=axes)
@@ -60,6 +65,10 @@ def cut(cases):
         index = tuple(slice(*p) for p in parts)
         bounds = {"start": [p[0] for p in parts], "stop": [p[1] for p in parts], "step": [p[2] for p in parts]}
         cases.add(f"slice/{label}", lambda x: x[index], signed(*shape), **bounds)
+    clipped = {"negative": (slice(-3, -1), slice(None)), "outside": (slice(2, 99), slice(-99, 2)),
+               "crossed": (slice(3, 1), slice(None))}
+    for label, index in clipped.items():
+        cases.add(f"slice/{label}", lambda x: x[index], signed(5, 3), bounds=str(index))
     cases.add("slice/overlapping", lambda x: x[0:3] * x[1:4], signed(4))
 
     shapes = {
@@ -87,6 +96,16 @@ def pad(cases):
                   low=low, high=high, value=value)
     cases.add("pad/second_order", squared(lambda x: F.pad(x, [1, 2], value=0.5)), signed(3),
               low=[1], high=[2], value=0.5)
+
+    def spread(x, low, high, interior, value):
+        out = x.new_full([l + h + n + (n - 1) * i for l, h, n, i in zip(low, high, x.shape, interior)], value)
+        index = tuple(slice(l, l + n + (n - 1) * i, i + 1) for l, n, i in zip(low, x.shape, interior))
+        return out.index_put([t for t in torch.meshgrid(*[torch.arange(s.start, s.stop, s.step) for s in index],
+                                                        indexing="ij")], x)
+    cases.add("pad/interior", lambda x: spread(x, (1,), (0,), (2,), -1.0), signed(4), low=[1], high=[0], interior=[2],
+              value=-1)
+    cases.add("pad/interior_matrix", squared(lambda x: spread(x, (0, 1), (1, 0), (1, 2), 0.0)), signed(3, 2),
+              low=[0, 1], high=[1, 0], interior=[1, 2])
 
     def reflect(x, low, high):
         # PyTorch's reflect takes only some ranks; NumPy's says which element each place shows.
@@ -126,9 +145,13 @@ def index(cases):
         cases.add(f"one_hot/{label}", lambda i: F.one_hot(i, classes).double(), integers(0, classes, *shape), order=0,
                   classes=classes)
     cases.add("one_hot/scalar", lambda i: F.one_hot(i, 3).double(), i64(2), order=0, classes=3)
-    cases.add("iota/floats", lambda: torch.arange(5, dtype=torch.float64), order=0, count=5)
-    cases.add("iota/integers", lambda: torch.arange(4), order=0, count=4)
-    cases.add("iota/empty", lambda: torch.arange(0), order=0, count=0)
+    cases.add("one_hot/outside", lambda i: (i.unsqueeze(-1) == torch.arange(3)).double(), i64([-1, 0, 3, 2]), order=0,
+              classes=3, note="all 0 there")
+    cases.add("iota/floats", lambda: torch.arange(5, dtype=torch.float64), order=0, shape=[5])
+    cases.add("iota/integers", lambda: torch.arange(4), order=0, shape=[4])
+    cases.add("iota/empty", lambda: torch.arange(0), order=0, shape=[0])
+    cases.add("iota/rows", lambda: torch.arange(2).unsqueeze(1).expand(2, 3), order=0, shape=[2, 3], axis=0)
+    cases.add("iota/columns", lambda: torch.arange(3).expand(2, 3), order=0, shape=[2, 3], axis=1)
 
 
 def other_types(cases):
