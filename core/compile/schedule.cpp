@@ -82,7 +82,8 @@ class Grouping {
       const ValueId storage = storage_of(graph_, input);
       const std::uint32_t maker = group_of_[storage];
       if (maker == kNone) continue;
-      const bool in_register = storage == input && streams(input) && reads_each_once(id, input);
+      const bool in_register =
+          storage == input && streams(input) && !converts(input) && reads_each_once(id, input);
       earliest = std::max(earliest, in_register ? maker : maker + 1);
     }
     // Joining pays where memory is shared: with the maker of an operand or with another reader of one.
@@ -102,6 +103,17 @@ class Grouping {
 
   bool streams(ValueId id) const {
     return loops_[id] && loops_[id]->outputs.front().reduce == kernels::Reduce::none;
+  }
+
+  /// A cast to a dtype that is not the register's happens when it is stored: 1.9 becomes 1 in memory only.
+  /// (bf16 is f32 in registers by design: what is computed in one loop is rounded less often.)
+  bool converts(ValueId id) const {
+    const Loop& loop = *loops_[id];
+    const DType dtype = loop.outputs.front().dtype;
+    const DType held[] = {DType::f32, DType::f64, DType::i64};  // by lane
+    const bool fits =
+        dtype == held[std::size_t(loop.lane)] || (dtype == DType::bf16 && loop.lane == Lane::f32);
+    return !fits && loop.code.size() == 1 && loop.code.front().code == kernels::Code::copy;
   }
 
   /// Does `user` read `input` at the very element it computes?
