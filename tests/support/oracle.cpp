@@ -56,7 +56,8 @@ struct Expectation {
 };
 
 /// Records the value and the derivatives that the vectors hold.
-std::vector<Expectation> record(const Vectors& vectors, const Function& call, Tape& tape, std::vector<Tensor>& fed) {
+std::vector<Expectation> record(const Vectors& vectors, const Function& call, Tape& tape,
+                                std::vector<Tensor>& fed) {
   Inputs inputs{tape, {}};
   for (const auto& [i, tensor] : numbered(vectors, "in")) {
     inputs.all.push_back(tape.input("in" + std::to_string(i), tensor.type()));
@@ -105,20 +106,22 @@ std::string difference(const Tensor& actual, const Tensor& expected, Bound bound
   if (worst <= bound.error) return {};
   std::ostringstream out;
   out << std::setprecision(17) << "element " << place(where, expected.shape()) << " is " << actual.at(where)
-      << " instead of " << expected.at(where) << std::setprecision(2) << ", an error of " << worst << " (at most "
-      << bound.error << " allowed)";
+      << " instead of " << expected.at(where) << std::setprecision(2) << ", an error of " << worst
+      << " (at most " << bound.error << " allowed)";
   return std::move(out).str();
 }
 
 std::filesystem::path vectors(std::string_view family) {
-  return std::filesystem::path(TAPESTRY_SOURCE_DIR) / "tests/oracle/vectors" / (std::string(family) + ".safetensors");
+  return std::filesystem::path(TAPESTRY_SOURCE_DIR) / "tests/oracle/vectors" /
+         (std::string(family) + ".safetensors");
 }
 
 void Table::add(std::string name, Function call, Bound bound) {
   require(entries_.emplace(name, Entry{std::move(call), bound}).second, "two entries for ", name);
 }
 
-void Table::add(std::string_view op, std::initializer_list<std::string_view> labels, Function call, Bound bound) {
+void Table::add(std::string_view op, std::initializer_list<std::string_view> labels, Function call,
+                Bound bound) {
   for (const std::string_view label : labels) add(text(op, '/', label), call, bound);
 }
 

@@ -1,4 +1,5 @@
-// Compares ops with the vectors that tests/oracle/make_vectors.py made: values, first and second derivatives in f64.
+// Compares ops with the vectors that tests/oracle/make_vectors.py made: values, first and second derivatives
+// in f64.
 #pragma once
 
 #include <tapestry/core/tape.hpp>
@@ -14,15 +15,16 @@
 
 namespace tapestry::oracle {
 
-/// How far from the reference a value may be. The error of an element is |a - b| / max(1, |a|, |b|), so absolute
-/// below 1; or |a - b| / max(|a|, |b|) where small values have to be right to the last digits too.
+/// How far from the reference a value may be. The error of an element is |a - b| / max(1, |a|, |b|), so
+/// absolute below 1; or |a - b| / max(|a|, |b|) where small values have to be right to the last digits too.
 struct Bound {
   double error = 1e-12;
   bool relative = false;
 };
 
-/// Why `actual` isn't `expected`: dtype, shape, or the worst element and its error. Empty if it is. NaN equals NaN
-/// and an infinity itself. Integers and bools have to be equal; any integer type stands for any other.
+/// Why `actual` isn't `expected`: dtype, shape, or the worst element and its error. Empty if it is. NaN
+/// equals NaN and an infinity itself. Integers and bools have to be equal; any integer type stands for any
+/// other.
 std::string difference(const Tensor& actual, const Tensor& expected, Bound bound = {});
 
 /// tests/oracle/vectors/<family>.safetensors
@@ -42,11 +44,12 @@ class Table {
  public:
   void add(std::string name, Function call, Bound bound = {});
   /// "op/label" for each label, all by the same call.
-  void add(std::string_view op, std::initializer_list<std::string_view> labels, Function call, Bound bound = {});
+  void add(std::string_view op, std::initializer_list<std::string_view> labels, Function call,
+           Bound bound = {});
 
-  /// What is wrong with the family's file or with Tapestry, a sentence each, the case's name first. Each case runs
-  /// compiled, all its values and derivatives in one program, and interpreted. A case of the file without an entry
-  /// here is a mistake, and an entry without a case too.
+  /// What is wrong with the family's file or with Tapestry, a sentence each, the case's name first. Each case
+  /// runs compiled, all its values and derivatives in one program, and interpreted. A case of the file
+  /// without an entry here is a mistake, and an entry without a case too.
   std::vector<std::string> mistakes(std::string_view family) const;
   /// Reports them through Boost.Test.
   void check(std::string_view family) const;

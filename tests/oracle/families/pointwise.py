@@ -205,6 +205,9 @@ def select(cases):
     cases.add("cast/f64_to_bool", lambda x: x.bool(), f64([0.0, -0.0, 0.1, nan, inf]), order=0)
     cases.add("cast/i64_to_f64", lambda x: x.double(), i64([1, -2, 2**53 + 1]), order=0)
     cases.add("cast/bool_to_f64", lambda x: x.double(), np.array([True, False]), order=0)
+    # Casts that must not be lost where both ends of a computation are fused.
+    cases.add("cast/through_i64", lambda x: x.long().double() * x, signed(2, 3, high=5))
+    cases.add("cast/through_bool", lambda x: x.bool().double() + x, f64([0, 0.25, -3, nan]), order=0)
     cases.add("cast/through_f32", lambda x: x.float().double() * x, signed(2, 3), note="rounds to f32 both ways")
 
 
