@@ -7,9 +7,8 @@
 using namespace tapestry;
 
 int main() {
-  Tape tape;
-  const Var x = tape.constant(Tensor::from({0.0, 0.5, 1.0}, {3}));
-  const Tensor g = evaluate(gradient(sum(exp(x) * x), x));
+  Function derivative = [](Var x) { return gradient(sum(exp(x) * x), x); };
+  const Tensor g = derivative(Tensor::from({0.0, 0.5, 1.0}, {3}));
   for (int i = 0; i < 3; ++i) {
     const double at = 0.5 * i, expected = std::exp(at) * (at + 1);
     std::cout << g.at(i) << " expected " << expected << '\n';
