@@ -1,0 +1,93 @@
+#include <tapestry/core/differentiate.hpp>
+#include <tapestry/ops/pointwise.hpp>
+#include <tapestry/optim/clip.hpp>
+#include <tapestry/optim/optimizer.hpp>
+
+#include <algorithm>
+
+namespace tapestry {
+namespace {
+
+Var as_dtype(const Operand& x, Tape& tape, DType dtype) {
+  const Var var = x.on(tape, dtype);
+  return var.dtype() == dtype ? var : cast(var, dtype);
+}
+
+}  // namespace
+
+State Slots::slot(std::string_view name) const {
+  const std::string full = text(prefix_, '/', name);
+  if (const State* found = state_.find(full)) return *found;
+  return state_.create(full, Tensor(parameter_.type()), StateKind::optimizer);
+}
+
+Var Slots::read(std::string_view name) const { return parameter_.tape().read(slot(name)); }
+
+Var Slots::write(std::string_view name, const Operand& value) const {
+  parameter_.tape().write(slot(name), value);
+  return value.on(parameter_.tape(), parameter_.dtype());
+}
+
+Optimizer::Optimizer(StateDict& state, std::shared_ptr<const UpdateRule> rule, OptimizerOptions options)
+    : state_(state), rule_(std::move(rule)), options_(std::move(options)) {}
+
+void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& learning_rate) const {
+  if (pairs.empty()) return;
+  Tape& tape = pairs.front().gradient.tape();
+  const Scope scope(tape, rule_->name(), learning_rate.at());
+
+  std::vector<Var> gradients;
+  for (const ParameterGradient& pair : pairs) gradients.push_back(pair.gradient);
+  if (options_.clip_norm) gradients = clip_by_global_norm(gradients, *options_.clip_norm);
+
+  std::optional<Var> count;
+  if (rule_->counts_steps()) {
+    const std::string name = rule_->name() + "/t";
+    if (!state_.find(name)) state_.create(name, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
+    count = tape.read(state_.at(name)) + 1;
+    tape.write(state_.at(name), *count);
+  }
+  for (std::size_t i = 0; i < pairs.size(); ++i) {
+    const State& parameter = pairs[i].parameter;
+    tape.write(parameter, updated(parameter, gradients[i], learning_rate, count));
+  }
+}
+
+void Optimizer::minimize(const Operand& loss, std::span<const State> parameters, const Operand& learning_rate) const {
+  const std::vector<Var> g = gradients(loss, parameters);
+  std::vector<ParameterGradient> pairs;
+  for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], g[i]});
+  step(pairs, learning_rate);
+}
+
+Var Optimizer::updated(const State& parameter, Var gradient, const Operand& learning_rate,
+                       std::optional<Var> count) const {
+  Tape& tape = gradient.tape();
+  const Var w = tape.read(parameter);
+  Var rate = as_dtype(learning_rate, tape, w.dtype());
+  double decay = options_.weight_decay;
+  const auto group = std::ranges::find_if(
+      options_.groups, [&](const ParameterGroup& g) { return matches(g.pattern, parameter.name()); });
+  if (group != options_.groups.end()) {
+    if (group->learning_rate_scale != 1) rate = rate * group->learning_rate_scale;
+    decay = group->weight_decay.value_or(decay);
+  }
+  if (decay != 0 && !options_.decoupled) gradient = gradient + decay * w;
+  if (count) count = cast(*count, w.dtype());
+  const Slots slots(state_, rule_->name() + '/' + parameter.name(), w, count);
+  const Var next = rule_->update(w, gradient, rate, slots);
+  return decay != 0 && options_.decoupled ? next - (rate * decay) * w : next;
+}
+
+bool matches(std::string_view pattern, std::string_view name) {
+  const std::size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return pattern == name;
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  const std::string_view rest = pattern.substr(star + 1);
+  for (std::size_t i = star; i <= name.size(); ++i) {
+    if (matches(rest, name.substr(i))) return true;
+  }
+  return false;
+}
+
+}  // namespace tapestry
