@@ -46,8 +46,9 @@ class Function {
  private:
   template <class F, std::size_t arity>
   void bind(F f) {
-    static_assert(arity <= 8, "a Function takes a callable over one to eight Vars");
-    if constexpr (callable<F>(std::make_index_sequence<arity>())) {
+    if constexpr (arity > 8) {
+      static_assert(arity <= 8, "a Function takes a callable over one to eight Vars");
+    } else if constexpr (callable<F>(std::make_index_sequence<arity>())) {
       arity_ = int(arity);
       trace_ = [f = std::move(f)](Tape&, std::span<const Var> x) mutable {
         return call(f, x, std::make_index_sequence<arity>());

@@ -1,3 +1,4 @@
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/optim/adaptive.hpp>
 

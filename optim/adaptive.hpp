@@ -34,7 +34,8 @@ struct AdamW final : UpdateRule {
   Adam adam;
   double weight_decay = 1e-2;
 
-  explicit AdamW(double weight_decay_ = 1e-2, Adam adam_ = Adam{}) : adam(adam_), weight_decay(weight_decay_) {}
+  explicit AdamW(double weight_decay_ = 1e-2, Adam adam_ = Adam{})
+      : adam(adam_), weight_decay(weight_decay_) {}
   std::string name() const override { return "adamw"; }
   bool counts_steps() const override { return true; }
   Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;

@@ -1,3 +1,4 @@
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/optim/clip.hpp>

@@ -53,7 +53,8 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
   }
 }
 
-void Optimizer::minimize(const Operand& loss, std::span<const State> parameters, const Operand& learning_rate) const {
+void Optimizer::minimize(const Operand& loss, std::span<const State> parameters,
+                         const Operand& learning_rate) const {
   const std::vector<Var> g = gradients(loss, parameters);
   std::vector<ParameterGradient> pairs;
   for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], g[i]});

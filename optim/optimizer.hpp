@@ -1,6 +1,6 @@
-// Optimizers: given parameters and their gradients, they state the new values as graph expressions on the tape of the
-// step. Moments are State, the learning rate is whatever is passed in - an input, usually, so that a schedule never
-// recompiles - and an unrolled step can be differentiated like anything else.
+// Optimizers: given parameters and their gradients, they state the new values as graph expressions on the
+// tape of the step. Moments are State, the learning rate is whatever is passed in - an input, usually, so
+// that a schedule never recompiles - and an unrolled step can be differentiated like anything else.
 //
 //   Optimizer optimizer(state, Adam{});
 //   Function step = [&](Var x, Var y, Var lr) {
@@ -13,6 +13,7 @@
 #include <tapestry/core/state.hpp>
 #include <tapestry/core/tape.hpp>
 
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <span>
@@ -70,8 +71,8 @@ struct ParameterGroup {
 struct OptimizerOptions {
   /// Coefficient of weight decay; see `decoupled`.
   double weight_decay = 0;
-  /// false: decay * w is added to the gradient (an L2 penalty). true: w is also shrunk by learning rate * decay * w,
-  /// outside of the rule (Loshchilov and Hutter, 2019).
+  /// false: decay * w is added to the gradient (an L2 penalty). true: w is also shrunk by learning rate *
+  /// decay * w, outside of the rule (Loshchilov and Hutter, 2019).
   bool decoupled = false;
   /// Gradients are scaled down together so that their global Euclidean norm is at most this.
   std::optional<double> clip_norm{};
@@ -82,7 +83,7 @@ struct OptimizerOptions {
 class Optimizer {
  public:
   /// Keeps its moments in `state`, which must outlive it.
-  template <class Rule>
+  template <std::derived_from<UpdateRule> Rule>
   Optimizer(StateDict& state, Rule rule, OptimizerOptions options = {})
       : Optimizer(state, std::make_shared<const Rule>(std::move(rule)), std::move(options)) {}
   Optimizer(StateDict& state, std::shared_ptr<const UpdateRule> rule, OptimizerOptions options = {});
@@ -95,7 +96,8 @@ class Optimizer {
   const UpdateRule& rule() const { return *rule_; }
 
  private:
-  Var updated(const State& parameter, Var gradient, const Operand& learning_rate, std::optional<Var> count) const;
+  Var updated(const State& parameter, Var gradient, const Operand& learning_rate,
+              std::optional<Var> count) const;
 
   StateDict& state_;
   std::shared_ptr<const UpdateRule> rule_;
