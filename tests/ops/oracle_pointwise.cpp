@@ -159,11 +159,11 @@ void add_select(Table& t) {
   t.add("cast/f64_to_i64", [](const Inputs& x) { return cast(x[0], DType::i64); });
   t.add("cast/f64_to_f32", [](const Inputs& x) { return cast(x[0], DType::f32); });
   t.add("cast/f64_to_bool", [](const Inputs& x) { return cast(x[0], DType::boolean); });
-  t.add("cast", {"i64_to_f64", "bool_to_f64"}, [](const Inputs& x) { return cast(x[0], DType::f64); });
-  t.add("cast/through_i64", [](const Inputs& x) { return cast(cast(x[0], DType::i64), DType::f64) * x[0]; });
+  t.add("cast", {"i64_to_f64", "bool_to_f64"}, [](const Inputs& x) { return cast(x[0], x.dtype); });
+  t.add("cast/through_i64", [](const Inputs& x) { return cast(cast(x[0], DType::i64), x.dtype) * x[0]; });
   t.add("cast/through_bool",
-        [](const Inputs& x) { return cast(cast(x[0], DType::boolean), DType::f64) + x[0]; });
-  t.add("cast/through_f32", [](const Inputs& x) { return cast(cast(x[0], DType::f32), DType::f64) * x[0]; });
+        [](const Inputs& x) { return cast(cast(x[0], DType::boolean), x.dtype) + x[0]; });
+  t.add("cast/through_f32", [](const Inputs& x) { return cast(cast(x[0], DType::f32), x.dtype) * x[0]; });
 }
 
 }  // namespace

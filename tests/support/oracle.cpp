@@ -56,9 +56,9 @@ struct Expectation {
 };
 
 /// Records the value and the derivatives that the vectors hold.
-std::vector<Expectation> record(const Vectors& vectors, const Function& call, Tape& tape,
+std::vector<Expectation> record(const Vectors& vectors, const Function& call, DType dtype, Tape& tape,
                                 std::vector<Tensor>& fed) {
-  Inputs inputs{tape, {}};
+  Inputs inputs{tape, dtype, {}};
   for (const auto& [i, tensor] : numbered(vectors, "in")) {
     inputs.all.push_back(tape.input("in" + std::to_string(i), tensor.type()));
     fed.push_back(tensor);
@@ -89,6 +89,52 @@ std::vector<Expectation> record(const Vectors& vectors, const Function& call, Ta
   for (std::size_t k = 0; const auto& [i, tensor] : second)
     expectations.push_back({"grad2_" + std::to_string(i), total[k++], tensor});
   return expectations;
+}
+
+/// What comes out wrong, compiled and interpreted.
+std::vector<std::string> mistakes_of(const Vectors& vectors, const Function& call, DType dtype,
+                                     Bound bound) try {
+  Tape tape;
+  std::vector<Tensor> fed;
+  const std::vector<Expectation> expectations = record(vectors, call, dtype, tape, fed);
+  std::vector<Var> outputs;
+  for (const Expectation& e : expectations) outputs.push_back(e.actual);
+  Program program = compile(tape, outputs, {.verify = true});
+  program.run(fed);
+  std::vector<std::string> found;
+  const auto compare = [&](std::span<const Tensor> values, std::string_view way) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const std::string wrong = difference(values[i], expectations[i].expected, bound);
+      if (!wrong.empty()) found.push_back(text(way, expectations[i].what, ": ", wrong));
+    }
+  };
+  compare(program.outputs(), "");
+  compare(interpret(tape.take(outputs), fed), "interpreted ");
+  return found;
+} catch (const std::exception& e) {
+  return {e.what()};
+}
+
+// A case once more with f32 inputs: the same formulas through the other kernels.
+constexpr Bound kBoundOfF32{.error = 1e-5};
+
+Vectors in_f32(const Vectors& vectors) {
+  Vectors converted;
+  for (const auto& [name, tensor] : vectors) {
+    converted.emplace(name, tensor.dtype() == DType::f64 ? tensor.to(DType::f32) : tensor);
+  }
+  return converted;
+}
+
+/// Are all values zero or in a range that leaves f32 room to compute?
+bool moderate(const Vectors& vectors) {
+  for (const auto& [name, tensor] : vectors) {
+    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+      const double magnitude = std::abs(tensor.at(i));
+      if (magnitude > 1e3 || (magnitude != 0 && magnitude < 1e-6)) return false;
+    }
+  }
+  return true;
 }
 
 }  // namespace
@@ -142,25 +188,12 @@ std::vector<std::string> Table::mistakes(std::string_view family) const {
       found.push_back(name + ": among the vectors, but not in the table");
       continue;
     }
-    try {
-      Tape tape;
-      std::vector<Tensor> fed;
-      const std::vector<Expectation> expectations = record(tensors, entry->second.call, tape, fed);
-      std::vector<Var> outputs;
-      for (const Expectation& e : expectations) outputs.push_back(e.actual);
-      Program program = compile(tape, outputs, {.verify = true});
-      program.run(fed);
-      const auto compare = [&](std::span<const Tensor> values, std::string_view way) {
-        for (std::size_t i = 0; i < values.size(); ++i) {
-          const std::string wrong = difference(values[i], expectations[i].expected, entry->second.bound);
-          if (!wrong.empty()) found.push_back(text(name, ": ", way, expectations[i].what, ": ", wrong));
-        }
-      };
-      compare(program.outputs(), "");
-      compare(interpret(tape.take(outputs), fed), "interpreted ");
-    } catch (const std::exception& e) {
-      found.push_back(name + ": " + e.what());
-    }
+    const auto& [call, bound] = entry->second;
+    for (const std::string& m : mistakes_of(tensors, call, DType::f64, bound))
+      found.push_back(name + ": " + m);
+    if (!moderate(tensors) || bound.error > 1e-12) continue;  // f32 would overflow, or keep too few digits
+    for (const std::string& m : mistakes_of(in_f32(tensors), call, DType::f32, kBoundOfF32))
+      found.push_back(name + " in f32: " + m);
   }
   return found;
 }

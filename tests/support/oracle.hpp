@@ -30,9 +30,10 @@ std::string difference(const Tensor& actual, const Tensor& expected, Bound bound
 /// tests/oracle/vectors/<family>.safetensors
 std::filesystem::path vectors(std::string_view family);
 
-/// What a case's call gets: the tape and in0, in1, ...
+/// What a case's call gets: in0, in1, ...
 struct Inputs {
   Tape& tape;
+  DType dtype;  // of the floating ones: f64, and once more f32
   std::vector<Var> all;
 
   const Var& operator[](std::size_t i) const { return all.at(i); }
@@ -48,8 +49,9 @@ class Table {
            Bound bound = {});
 
   /// What is wrong with the family's file or with Tapestry, a sentence each, the case's name first. Each case
-  /// runs compiled, all its values and derivatives in one program, and interpreted. A case of the file
-  /// without an entry here is a mistake, and an entry without a case too.
+  /// runs compiled, all its values and derivatives in one program, and interpreted, in f64 and, where its
+  /// numbers allow, in f32 to 1e-5. A case of the file without an entry here is a mistake, and an entry
+  /// without a case too.
   std::vector<std::string> mistakes(std::string_view family) const;
   /// Reports them through Boost.Test.
   void check(std::string_view family) const;
