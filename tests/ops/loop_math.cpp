@@ -1,0 +1,204 @@
+// How far the elementary functions of fused loops are from the truth, in units of the last place (ulp).
+#include "../support/naive_loop.hpp"
+
+#include <tapestry/core/error.hpp>
+#include <tapestry/ops/kernels/loop.hpp>
+
+#include <cmath>
+#include <cstdlib>
+#include <functional>
+#include <limits>
+#include <random>
+#include <type_traits>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+#include <hwy/targets.h>
+
+using namespace tapestry;
+using namespace tapestry::kernels;
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+
+template <class T>
+std::vector<T> apply(Code code, const std::vector<T>& a, const std::vector<T>& b) {
+  const auto n = std::int64_t(a.size());
+  const Lane lane = std::is_same_v<T, float> ? Lane::f32 : Lane::f64;
+  const CompiledLoop compiled({.extents = {n},
+                               .lane = lane,
+                               .inputs = {{dtype_of<T>, {1}}, {dtype_of<T>, {1}}},
+                               .code = {{code, Operand::input(0), Operand::input(1)}},
+                               .outputs = {{Operand::result(0), dtype_of<T>, Reduce::none, {1}}}});
+  std::vector<T> out(a.size());
+  const void* inputs[] = {a.data(), b.data()};
+  void* outputs[] = {out.data()};
+  compiled.run(inputs, outputs, nullptr);
+  return out;
+}
+
+/// |got - want| over the distance between neighbours at `want`; 0 if both are NaN.
+template <class T>
+double ulps(T got, long double want) {
+  const T rounded = T(want);
+  if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got) ? 0 : kInfinity;
+  if (got == rounded) return 0;
+  if (std::isinf(got) || std::isinf(rounded)) {
+    // One of them is the largest finite number.
+    const T other = std::isinf(got) ? rounded : got;
+    return std::abs(other) == std::numeric_limits<T>::max() && (got > 0) == (rounded > 0) ? 1 : kInfinity;
+  }
+  const T a = std::max(std::abs(rounded), std::numeric_limits<T>::min());
+  const long double unit = (long double)(a) - (long double)(std::nextafter(a, T(0)));
+  return double(std::abs((long double)(got)-want) /
+                (a == std::exp2(std::floor(std::log2(a))) ? 2 * unit : unit));
+}
+
+template <class T>
+std::vector<T> magnitudes(std::mt19937& random, int count, double low, double high, bool negative) {
+  // Half even, half even in the logarithm, down to subnormal numbers.
+  std::vector<T> values;
+  std::uniform_real_distribution<double> even(low, high), sign(-1, 1);
+  std::uniform_real_distribution<double> exponent(std::numeric_limits<T>::min_exponent - 20, std::log2(high));
+  for (int i = 0; i < count; ++i) {
+    T value = i % 2 ? T(even(random)) : T(std::exp2(exponent(random)));
+    if (negative && sign(random) < 0) value = -value;
+    values.push_back(value);
+  }
+  return values;
+}
+
+template <class T>
+std::vector<T> edges() {
+  using Limits = std::numeric_limits<T>;
+  std::vector<T> values{T(0),
+                        T(-0.0),
+                        T(1),
+                        T(-1),
+                        T(0.5),
+                        T(2),
+                        T(-2),
+                        T(3),
+                        T(-3),
+                        T(2.5),
+                        T(kInfinity),
+                        T(-kInfinity),
+                        T(kNan),
+                        Limits::max(),
+                        Limits::lowest(),
+                        Limits::min(),
+                        -Limits::min(),
+                        T(88.72),
+                        T(88.73),
+                        T(709.78),
+                        T(709.79),
+                        T(-103.97),
+                        T(-104),
+                        T(-745),
+                        T(-746),
+                        T(0.625),
+                        T(1.5707963267948966),
+                        Limits::denorm_min(),
+                        -Limits::denorm_min(),
+                        T(1e6),
+                        T(1e10),
+                        T(4),
+                        T(20)};
+  for (const T v : {T(1), T(-1), T(0.625), T(2), T(4)}) {
+    values.push_back(std::nextafter(v, T(100)));
+    values.push_back(std::nextafter(v, T(-100)));
+  }
+  return values;
+}
+
+struct Function {
+  Code code;
+  double low, high;  ///< where arguments are drawn from
+  double bound32, bound64;
+};
+
+const Function kFunctions[] = {
+    {Code::exp, 0, 110, 1, 1},    {Code::exp, 0, 750, 1, 1},       {Code::expm1, 0, 100, 2, 2},
+    {Code::expm1, 0, 2, 2, 2},    {Code::log, 0, 1e30, 1, 1},      {Code::log, 0.4, 2.5, 1, 1},
+    {Code::log1p, 0, 1e30, 2, 2}, {Code::log1p, 0, 1, 2, 2},       {Code::sin, 0, 10, 1, 2},
+    {Code::sin, 0, 2e6, 1, 2},    {Code::cos, 0, 10, 1, 2},        {Code::cos, 0, 2e6, 1, 2},
+    {Code::tanh, 0, 12, 2, 4},    {Code::tanh, 0, 1, 2, 4},        {Code::erf, 0, 6, 2, 1},
+    {Code::erf, 0, 1, 2, 1},      {Code::sqrt, 0, 1e30, 0.5, 0.5},
+};
+
+template <class T>
+void check(const Function& function, double bound) {
+  std::mt19937 random(7);
+  const bool signed_too = function.code != Code::log && function.code != Code::sqrt;
+  std::vector<T> x = magnitudes<T>(random, 40000, function.low, function.high, signed_too);
+  for (const T value : edges<T>()) x.push_back(value);
+  const std::vector<T> y = apply(function.code, x, x);
+  double worst = 0;
+  T where = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const long double want = evaluate_naively<long double>(function.code, x[i], 0, 0);
+    const double error = ulps(y[i], want);
+    if (error > worst) worst = error, where = x[i];
+  }
+  BOOST_TEST_MESSAGE(name_of(function.code) << " to " << function.high << ": " << worst << " at " << where);
+  BOOST_TEST(worst <= bound, name_of(function.code) << "(" << where << ") is off by " << worst << " ulp in "
+                                                    << name_of(dtype_of<T>));
+}
+
+template <class T>
+void check_pow(double bound) {
+  std::mt19937 random(8);
+  std::vector<T> x = magnitudes<T>(random, 20000, 0, 10, true), y = magnitudes<T>(random, 20000, 0, 20, true);
+  for (std::size_t i = 0; i < y.size(); i += 3) y[i] = std::floor(y[i]);
+  for (const T a : edges<T>()) {
+    for (const T b : edges<T>()) {
+      x.push_back(a);
+      y.push_back(b);
+    }
+  }
+  const std::vector<T> z = apply(Code::pow, x, y);
+  double worst = 0;
+  std::string where;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const double error = ulps(z[i], std::pow((long double)(x[i]), (long double)(y[i])));
+    if (error > worst) worst = error, where = text("pow(", x[i], ", ", y[i], ") = ", z[i]);
+  }
+  BOOST_TEST_MESSAGE("pow: " << worst << " at " << where);
+  BOOST_TEST(worst <= bound, where << " is off by " << worst << " ulp");
+}
+
+struct Targets {
+  explicit Targets(std::int64_t targets) { use(targets); }
+  ~Targets() { use(0); }
+  static void use(std::int64_t targets) {
+    hwy::SetSupportedTargetsForTest(targets);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(loop_math)
+
+BOOST_AUTO_TEST_CASE(functions_are_accurate_for_every_instruction_set) {
+  for (const std::int64_t target : {std::int64_t{0}, std::int64_t{HWY_AVX2}, std::int64_t{HWY_SCALAR}}) {
+    const Targets only(target);
+    for (const Function& function : kFunctions) {
+      check<float>(function, function.bound32);
+      check<double>(function, function.bound64);
+    }
+    check_pow<float>(1);
+    check_pow<double>(1);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(zero_keeps_its_sign) {
+  for (const Code code : {Code::sin, Code::tanh, Code::erf, Code::sqrt}) {
+    BOOST_TEST(std::signbit(apply<float>(code, {-0.0f}, {0.0f})[0]));
+    BOOST_TEST(std::signbit(apply<double>(code, {-0.0}, {0.0})[0]));
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
