@@ -1,5 +1,9 @@
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/registry.hpp>
+#include <tapestry/ops/algebra.hpp>
+#include <tapestry/ops/compare.hpp>
+#include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/rules.hpp>
 #include <tapestry/ops/shape.hpp>
@@ -10,18 +14,57 @@ namespace tapestry {
 namespace {
 
 using V = const Vjp&;
+using C = const Call&;
 
-/// The axes are sorted, not negative and not repeated; the result keeps them with extent 1, `sum` reshapes.
+/// The axes are sorted, not negative and not repeated. Ops keep them, with extent 1; the functions reshape.
 struct ReduceAttrs {
   Shape axes;
   void fields(FieldVisitor& f) const { f("axes", axes); }
   bool operator==(const ReduceAttrs&) const = default;
 };
 
+struct VarianceAttrs {
+  Shape axes;
+  double correction;
+  void fields(FieldVisitor& f) const {
+    f("axes", axes);
+    f("correction", correction);
+  }
+  bool operator==(const VarianceAttrs&) const = default;
+};
+
+const Shape& axes_of(const Attrs& attrs) { return attrs.as<ReduceAttrs>().axes; }
+
+Shape without(Shape shape, const Shape& axes) {
+  for (const std::int64_t axis : axes) shape[int(axis)] = 1;
+  return shape;
+}
+
+/// How many elements become one.
+std::int64_t count(const Shape& shape, const Shape& axes) {
+  std::int64_t n = 1;
+  for (const std::int64_t axis : axes) n *= shape[int(axis)];
+  return n;
+}
+
+template <class A>
+Type reduced_floating(const Signature& s) {
+  const Type type = rules::floating(s);
+  return {type.dtype, without(type.shape, s.attrs.as<A>().axes)};
+}
+
 Type reduced(const Signature& s) {
-  Type type = s.x.front();
-  for (const std::int64_t axis : s.attrs.as<ReduceAttrs>().axes) type.shape[int(axis)] = 1;
-  return type;
+  return {rules::numeric(s).dtype, without(s.x[0].shape, axes_of(s.attrs))};
+}
+
+Type reduced_logical(const Signature& s) {
+  return {rules::logical(s).dtype, without(s.x[0].shape, axes_of(s.attrs))};
+}
+
+Type nonempty(const Signature& s) {
+  require_type(count(s.x[0].shape, axes_of(s.attrs)) > 0, "there are no elements along axes ",
+               axes_of(s.attrs));
+  return reduced(s);
 }
 
 template <kernels::Reduce reduce>
@@ -34,14 +77,51 @@ kernels::Loop reduce_loop(std::span<const Type> x, const Type& y, const Attrs&) 
               {kernels::Operand::input(0), y.dtype, reduce, rules::broadcast_strides(y.shape, from.shape)}}};
 }
 
+// --- sums ---
+
+Var sum_along(const Var& x, const Shape& axes);
+
+/// Does x, broadcast to `shape`, repeat along these axes?
+bool constant_along(const Var& x, const Shape& axes, const Shape& shape) {
+  const int missing = shape.rank() - x.rank();
+  return std::ranges::all_of(
+      axes, [&](std::int64_t axis) { return axis < missing || x.shape()[int(axis) - missing] == 1; });
+}
+
+/// What doesn't change along the axes leaves the sum: sum(a * b) = sum(a) * b. It makes the derivative of a
+/// normalisation two sums, as a careful hand would write it.
+std::optional<Var> factored_sum(const Var& x, const Shape& axes) {
+  const Shape shape = x.shape();
+  if (without(shape, axes) == shape) return x;
+  if (const auto inner = algebra::operand_of(x, "neg")) return -sum_along(*inner, axes);
+  if (!is_floating(x.dtype())) return {};
+  for (const std::string_view op : {"mul", "div"}) {
+    for (int i = 0; i < 2; ++i) {
+      const auto a = algebra::operand_of(x, op, i);
+      if (!a || (op == "div" && i == 1)) break;
+      const Var b = *algebra::operand_of(x, op, 1 - i);
+      if (a->shape() != shape || !constant_along(b, axes, shape)) continue;
+      const Var rest = sum_along(*a, axes);
+      return op == "mul" ? rest * b : rest / b;
+    }
+  }
+  return {};
+}
+
 constexpr Op kSum{.name = "sum",
-                  .arity = 1,
                   .type = reduced,
                   .vjp = {[](V v) { return v.g; }},  // the driver broadcasts it to x
+                  .simplify = [](C c) { return factored_sum(c.x[0], axes_of(c.attrs)); },
                   .loop = reduce_loop<kernels::Reduce::sum>};
 
+Var plain_sum(const Var& x, const Shape& axes) { return emit(kSum, {x}, ReduceAttrs{axes}); }
+
+Var sum_along(const Var& x, const Shape& axes) {
+  const auto simpler = factored_sum(x, axes);
+  return simpler ? *simpler : plain_sum(x, axes);
+}
+
 constexpr Op kSumTo{.name = "sum_to",
-                    .arity = 1,
                     .type =
                         [](const Signature& s) {
                           const Shape& shape = s.attrs.as<ShapeAttrs>().shape;
@@ -50,21 +130,140 @@ constexpr Op kSumTo{.name = "sum_to",
                           return Type{s.x[0].dtype, shape};
                         },
                     .expand =
-                        [](const Call& c) {
-                          const Shape& from = c.x[0].shape();
+                        [](C c) {
+                          const Shape from = c.x[0].shape();
                           const Shape& to = c.attrs.as<ShapeAttrs>().shape;
                           const int extra = from.rank() - to.rank();
                           Shape axes;
                           for (int i = 0; i < from.rank(); ++i) {
                             if (i < extra || (to[i - extra] == 1 && from[i] != 1)) axes.push_back(i);
                           }
-                          return reshape(emit(kSum, {c.x[0]}, ReduceAttrs{axes}), to);
+                          return reshape(plain_sum(c.x[0], axes), to);
                         }};
 
-Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims) {
-  const Var kept = emit_with(
-      op, {x}, [&](std::span<const Var> v) { return ReduceAttrs{rules::checked_axes(axes, v[0].rank())}; });
-  const Shape chosen = kept.tape().graph().node(kept.id()).attrs.as<ReduceAttrs>().axes;
+Var mean_along(const Var& x, const Shape& axes) { return plain_sum(x, axes) / count(x.shape(), axes); }
+
+constexpr Op kMean{.name = "mean", .type = reduced_floating<ReduceAttrs>, .expand = [](C c) {
+                     return mean_along(c.x[0], axes_of(c.attrs));
+                   }};
+
+constexpr Op kAll{.name = "all", .type = reduced_logical, .expand = [](C c) {
+                    return equal(plain_sum(cast(logical_not(c.x[0]), DType::i64), axes_of(c.attrs)), 0);
+                  }};
+
+constexpr Op kAny{.name = "any", .type = reduced_logical, .expand = [](C c) {
+                    return not_equal(plain_sum(cast(c.x[0], DType::i64), axes_of(c.attrs)), 0);
+                  }};
+
+// --- extremes ---
+
+/// The row-major positions within the axes, of extent 1 along the others.
+Var positions(Tape& tape, const Shape& shape, const Shape& axes) {
+  Var total = tape.constant(0, DType::i64);
+  std::int64_t stride = 1;
+  for (int k = axes.rank() - 1; k >= 0; --k) {
+    const int axis = int(axes[k]);
+    Shape line = Shape::filled(shape.rank(), 1);
+    line[axis] = shape[axis];
+    total = total + iota(tape, DType::i64, line, axis) * stride;
+    stride *= shape[axis];
+  }
+  return total;
+}
+
+std::optional<Var> if_nothing_to_reduce(C c) {
+  const Shape shape = c.x[0].shape();
+  return without(shape, axes_of(c.attrs)) == shape ? std::optional(c.x[0]) : std::nullopt;
+}
+
+Type position_type(const Signature& s) { return {DType::i64, nonempty(s).shape}; }
+
+/// The first position of an extreme, or of a NaN.
+Var first_position(C c, std::string_view extreme) {
+  const Var& x = c.x[0];
+  const Shape& axes = axes_of(c.attrs);
+  const Var hit = logical_or(equal(x, emit(registry().at(extreme), {x}, c.attrs)), not_equal(x, x));
+  const Var candidates = where(hit, positions(x.tape(), x.shape(), axes), count(x.shape(), axes));
+  return emit(registry().at("min"), {candidates}, ReduceAttrs{axes});
+}
+
+constexpr Op kArgmax{
+    .name = "argmax", .type = position_type, .expand = [](C c) { return first_position(c, "max"); }};
+constexpr Op kArgmin{
+    .name = "argmin", .type = position_type, .expand = [](C c) { return first_position(c, "min"); }};
+
+/// To the first of equals.
+Var select_at(V v, const Op& arg) {
+  const Var chosen = emit(arg, {v.a()}, v.attrs);
+  return where(equal(positions(v.a().tape(), v.a().shape(), axes_of(v.attrs)), chosen), v.g, 0);
+}
+
+constexpr Op kMax{.name = "max",
+                  .type = nonempty,
+                  .vjp = {[](V v) { return select_at(v, kArgmax); }},
+                  .simplify = if_nothing_to_reduce,
+                  .loop = reduce_loop<kernels::Reduce::max>};
+constexpr Op kMin{.name = "min",
+                  .type = nonempty,
+                  .vjp = {[](V v) { return select_at(v, kArgmin); }},
+                  .simplify = if_nothing_to_reduce,
+                  .loop = reduce_loop<kernels::Reduce::min>};
+
+// --- of squares and exponentials ---
+
+double freedom(const Var& x, const VarianceAttrs& a) {
+  return std::max(0.0, double(count(x.shape(), a.axes)) - a.correction);
+}
+
+/// The root's derivative at 0 is infinite; that of what we take roots of is 0 there, and so is theirs.
+Var root(const Var& x) {
+  const Var positive = not_equal(x, 0);
+  return where(positive, sqrt(where(positive, x, 1)), 0);
+}
+
+// The share of the mean, sum(x - mean), is 0: the derivative of the definition would compute it.
+constexpr Op kVar{.name = "var",
+                  .type = reduced_floating<VarianceAttrs>,
+                  .expand =
+                      [](C c) {
+                        const auto& a = c.attrs.as<VarianceAttrs>();
+                        const Var centred = c.x[0] - mean_along(c.x[0], a.axes);
+                        return plain_sum(centred * centred, a.axes) / freedom(c.x[0], a);
+                      },
+                  .vjp = {[](V v) {
+                    const auto& a = v.attrs.as<VarianceAttrs>();
+                    return v.g * (2 / freedom(v.a(), a)) * (v.a() - mean_along(v.a(), a.axes));
+                  }}};
+
+constexpr Op kStd{.name = "std", .type = reduced_floating<VarianceAttrs>, .expand = [](C c) {
+                    return root(emit(kVar, {c.x[0]}, c.attrs));
+                  }};
+
+constexpr Op kNorm{.name = "norm", .type = reduced_floating<ReduceAttrs>, .expand = [](C c) {
+                     return root(plain_sum(c.x[0] * c.x[0], axes_of(c.attrs)));
+                   }};
+
+constexpr Op kLogsumexp{.name = "logsumexp",
+                        .type =
+                            [](const Signature& s) {
+                              rules::floating(s);
+                              return nonempty(s);
+                            },
+                        .expand =
+                            [](C c) {
+                              const Var& x = c.x[0];
+                              const Var top = stop_gradient(emit(kMax, {x}, c.attrs));
+                              const Var shift = where(is_finite(top), top, 0);  // infinity - infinity is NaN
+                              return log(plain_sum(exp(x - shift), axes_of(c.attrs))) + shift;
+                            }};
+
+template <class MakeAttrs>
+Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims, MakeAttrs make) {
+  Shape chosen;
+  const Var kept = emit_with(op, {x}, [&](std::span<const Var> v) -> Attrs {
+    chosen = rules::checked_axes(axes, v[0].rank());
+    return make(chosen);
+  });
   if (keep_dims) return kept;
   Shape shape;
   for (int i = 0; i < kept.rank(); ++i) {
@@ -73,13 +272,43 @@ Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims) {
   return reshape({kept, x.at()}, shape);
 }
 
+Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims) {
+  return reduce(op, x, axes, keep_dims, [](const Shape& chosen) { return ReduceAttrs{chosen}; });
+}
+
+Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims, double correction) {
+  return reduce(op, x, axes, keep_dims, [&](const Shape& chosen) {
+    return VarianceAttrs{chosen, correction};
+  });
+}
+
 }  // namespace
 
 Var sum(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kSum, x, axes, keep_dims); }
 Var sum_to(const Operand& x, const Shape& shape) { return emit(kSumTo, {x}, ShapeAttrs{shape}); }
+Var mean(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kMean, x, axes, keep_dims); }
+Var max(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kMax, x, axes, keep_dims); }
+Var min(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kMin, x, axes, keep_dims); }
+Var argmax(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kArgmax, x, axes, keep_dims); }
+Var argmin(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kArgmin, x, axes, keep_dims); }
+Var all(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kAll, x, axes, keep_dims); }
+Var any(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kAny, x, axes, keep_dims); }
+Var norm(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kNorm, x, axes, keep_dims); }
+Var logsumexp(const Operand& x, const Axes& axes, bool keep_dims) {
+  return reduce(kLogsumexp, x, axes, keep_dims);
+}
+Var var(const Operand& x, const Axes& axes, bool keep_dims, double correction) {
+  return reduce(kVar, x, axes, keep_dims, correction);
+}
+Var stddev(const Operand& x, const Axes& axes, bool keep_dims, double correction) {
+  return reduce(kStd, x, axes, keep_dims, correction);
+}
 
 void register_reduce(Registry& registry) {
-  for (const Op* op : {&kSum, &kSumTo}) registry.add(*op);
+  for (const Op* op : {&kSum, &kSumTo, &kMean, &kAll, &kAny, &kMax, &kMin, &kArgmax, &kArgmin, &kVar, &kStd,
+                       &kNorm, &kLogsumexp}) {
+    registry.add(*op);
+  }
 }
 
 }  // namespace tapestry
