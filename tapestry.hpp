@@ -34,6 +34,9 @@
 #include <tapestry/ops/axes.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/softmax.hpp>

@@ -2,9 +2,12 @@
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/softmax.hpp>
 
 namespace tapestry {
 
@@ -15,6 +18,9 @@ void register_ops(Registry& registry) {
   register_activations(registry);
   register_reduce(registry);
   register_shape(registry);
+  register_softmax(registry);
+  register_norm(registry);
+  register_loss(registry);
 }
 
 }  // namespace tapestry
