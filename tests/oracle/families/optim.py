@@ -5,7 +5,7 @@ Two parameters, w [2, 3] and b [3]. Tensors of a case NAME:
     NAME/w, NAME/b                         before the first step
     NAME/step1/grad_w ..                   the gradients given to step 1, ..
     NAME/step1/w ..                        the parameters after step 1, ..
-    NAME/step1/velocity_w, m_w, v_w ..     the rule's own arrays after step 1
+    NAME/step1/velocity_w, v_w, a_w ..     the rule's own arrays after step 1
     NAME/step1/learning_rate               only where it changes from step to step
 
 The metadata of NAME hold the rule and its settings.
@@ -37,14 +37,14 @@ def nesterov(w, g, s, t, lr, momentum=0.9):
 
 
 def rmsprop(w, g, s, t, lr, decay=0.99, eps=1e-8):
-    s["v"] = decay * s.get("v", 0.0) + (1 - decay) * g * g
-    return w - lr * g / (np.sqrt(s["v"]) + eps)
+    s["a"] = decay * s.get("a", 0.0) + (1 - decay) * g * g
+    return w - lr * g / (np.sqrt(s["a"]) + eps)
 
 
 def adam(w, g, s, t, lr, beta1=0.9, beta2=0.999, eps=1e-8):
-    s["m"] = beta1 * s.get("m", 0.0) + (1 - beta1) * g
-    s["v"] = beta2 * s.get("v", 0.0) + (1 - beta2) * g * g
-    return w - lr * (s["m"] / (1 - beta1**t)) / (np.sqrt(s["v"] / (1 - beta2**t)) + eps)
+    s["v"] = beta1 * s.get("v", 0.0) + (1 - beta1) * g
+    s["a"] = beta2 * s.get("a", 0.0) + (1 - beta2) * g * g
+    return w - lr * (s["v"] / (1 - beta1**t)) / (np.sqrt(s["a"] / (1 - beta2**t)) + eps)
 
 
 RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "rmsprop": rmsprop, "adam": adam}
@@ -78,12 +78,15 @@ def torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings):
         yield {k: p.detach().numpy().copy() for k, p in parameters.items()}
 
 
-def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, rates=None, zero=False, **settings):
+def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, rates=None, zero=False, group=None,
+           **settings):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     shapes = {"w": (2, 3), "b": (3,)}
     start = {k: rng.uniform(-1, 1, s) for k, s in shapes.items()}
     gradients = [{k: rng.uniform(-1, 1, s) * (0.0 if zero else 1.0) for k, s in shapes.items()} for _ in range(STEPS)]
     attributes = {"rule": rule, "learning_rate": lr, **settings}
+    if group:
+        attributes["group"] = group
     for key, value in {"coupled_weight_decay": coupled, "decoupled_weight_decay": decoupled, "clip_norm": clip}.items():
         if value:
             attributes[key] = value
@@ -93,7 +96,7 @@ def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, ra
     for k in shapes:
         cases.put(f"{name}/{k}", start[k])
     reference = None
-    if clip is None and rates is None and (rule == "adam" or not decoupled):
+    if not (clip or rates or group) and (rule == "adam" or not decoupled):
         reference = torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings)
     for t, given in enumerate(gradients, 1):
         rate = rates[t - 1] if rates else lr
@@ -103,8 +106,11 @@ def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, ra
         for k in shapes:
             cases.put(f"{name}/step{t}/grad_{k}", given[k])
             old = parameters[k]
-            new = RULES[rule](old, used[k] + coupled * old, state[k], t, rate, **settings)
-            parameters[k] = new - rate * decoupled * old
+            own = group if group and group["pattern"] == k else {}
+            own_rate, decay = rate * own.get("learning_rate_scale", 1.0), own.get("weight_decay")
+            l2, shrink = (d if decay is None or not d else decay for d in (coupled, decoupled))
+            new = RULES[rule](old, used[k] + l2 * old, state[k], t, own_rate, **settings)
+            parameters[k] = new - own_rate * shrink * old
             cases.put(f"{name}/step{t}/{k}", parameters[k])
             for array, values in state[k].items():
                 cases.put(f"{name}/step{t}/{array}_{k}", values)
@@ -122,6 +128,8 @@ def family():
         record(cases, f"{rule}/changing_rate", rule, rates=[1e-2, 9e-3, 5e-3, 1e-3, 0.0])
         record(cases, f"{rule}/clipped", rule, clip=0.9)
         record(cases, f"{rule}/zero_gradients", rule, zero=True)
+        record(cases, f"{rule}/group", rule, decoupled=0.1,
+               group={"pattern": "b", "learning_rate_scale": 0.25, "weight_decay": 0.0})
     record(cases, "momentum/momentum_0.5", "momentum", momentum=0.5)
     record(cases, "nesterov/momentum_0.99", "nesterov", momentum=0.99)
     record(cases, "rmsprop/decay_0.9", "rmsprop", decay=0.9, eps=1e-6)
