@@ -1,4 +1,5 @@
 #include <tapestry/core/compile/arena.hpp>
+#include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/language.hpp>
 

@@ -22,7 +22,4 @@ struct Task {
 /// task.
 std::vector<Task> schedule(const Graph& graph, bool fuse);
 
-/// The value in whose memory `id` lies: itself, or what it is a view of.
-ValueId storage_of(const Graph& graph, ValueId id);
-
 }  // namespace tapestry

@@ -1,3 +1,4 @@
+#include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/verify.hpp>
