@@ -124,7 +124,8 @@ class Trajectory {
       expected.insert(key);
       const State* state = state_.find(key);
       BOOST_REQUIRE_MESSAGE(state, name << ": no state " << key);
-      BOOST_TEST(oracle::difference(state->value(), tensor) == "", name);
+      const std::string wrong = oracle::difference(state->value(), tensor);
+      BOOST_TEST(wrong.empty(), name << ": " << wrong);
     }
     for (const State& state : state_) {
       if (state.name() == rule + "t") {

@@ -116,7 +116,7 @@ std::vector<std::string> mistakes_of(const Vectors& vectors, const Function& cal
 }
 
 // A case once more with f32 inputs: the same formulas through the other kernels.
-constexpr Bound kBoundOfF32{.error = 1e-5};
+constexpr Bound kBoundOfF32{.error = 1e-4};
 
 Vectors in_f32(const Vectors& vectors) {
   Vectors converted;

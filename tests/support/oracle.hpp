@@ -50,7 +50,7 @@ class Table {
 
   /// What is wrong with the family's file or with Tapestry, a sentence each, the case's name first. Each case
   /// runs compiled, all its values and derivatives in one program, and interpreted, in f64 and, where its
-  /// numbers allow, in f32 to 1e-5. A case of the file without an entry here is a mistake, and an entry
+  /// numbers allow, in f32 to 1e-4. A case of the file without an entry here is a mistake, and an entry
   /// without a case too.
   std::vector<std::string> mistakes(std::string_view family) const;
   /// Reports them through Boost.Test.

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from .recorder import Family, f64, i64, integers, signed
 
 
-def hinge(scores, labels):
+def hinge(scores, labels, margin=1.0):
     """CS231n's svm_loss: the mean over the batch of sum over j != y of max(0, s_j - s_y + 1)."""
     right = scores.gather(1, labels.unsqueeze(1))
-    margins = torch.relu(scores - right + 1)
+    margins = torch.relu(scores - right + margin)
     return (margins * (1 - F.one_hot(labels, scores.shape[1]))).sum() / len(labels)
 
 
@@ -50,6 +50,7 @@ def family():
     cases.add("multiclass_hinge/no_loss", hinge, f64([[9, 1, 2], [0, 0.5, 7]]), i64([0, 2]))
     cases.add("multiclass_hinge/at_the_kink", hinge, f64([[1, 0, 2], [3, 2, 2]]), i64([0, 0]), order=1,
               note="a margin of exactly 0 has gradient 0")
+    cases.add("multiclass_hinge/margin_0.5", lambda s, y: hinge(s, y, 0.5), signed(4, 3), integers(0, 3, 4), margin=0.5)
     cases.add("multiclass_hinge/huge", hinge, huge, i64([2, 0, 1]))
 
     for label, shape in {"matrix": (3, 4), "vector": (5,), "zero": (0, 2)}.items():

@@ -103,6 +103,9 @@ def edges(cases):
         cases.add(f"arg{name}/ties", lambda x: torch.from_numpy(first(x.numpy(), axis=1)), ties, order=0, axis=1)
         cases.add(f"arg{name}/nan", lambda x: torch.from_numpy(first(x.numpy(), axis=1)),
                   f64([[1, nan, 2, nan], [3, 0, -inf, inf]]), order=0, axis=1)
+        cases.add(f"arg{name}/all", lambda x: torch.from_numpy(np.asarray(first(x.numpy()))), signed(2, 3, 4), order=0)
+        cases.add(f"arg{name}/axes02", lambda x: torch.from_numpy(first(flattened(x, [0, 2])[0].numpy(), axis=-1)),
+                  signed(2, 3, 4), order=0, axes=[0, 2], note="the position in row-major order of the reduced axes")
         cases.add(f"arg{name}/size_one", lambda x: getattr(torch, "arg" + name)(x, 1), signed(3, 1), order=0, axis=1)
         cases.add(f"arg{name}/integers", lambda x: getattr(torch, "arg" + name)(x, 1), i64([[3, 9, 1], [5, 2, 7]]),
                   order=0, axis=1)
@@ -112,7 +115,10 @@ def edges(cases):
     cases.add("var/far", lambda x: SMOOTH["var"](x, [1]), far, axes=[1])
     cases.add("std/far", lambda x: SMOOTH["std"](x, [1]), far, axes=[1])
     cases.add("var/constant", lambda x: SMOOTH["var"](x, [1]), np.full((2, 3), 0.75), axes=[1])
-    cases.add("std/constant", lambda x: SMOOTH["std"](x, [1]), np.full((2, 3), 0.75), axes=[1], order=0)
+    cases.add("std/constant", lambda x: SMOOTH["std"](x, [1]), np.full((2, 3), 0.75), axes=[1], order=1,
+              note="the gradient is 0")
+    for name in ("var", "std"):
+        cases.add(f"{name}/unbiased", lambda x: getattr(x, name)(1, correction=1), signed(2, 4), axes=[1], correction=1)
     cases.add("norm/zero", lambda x: SMOOTH["norm"](x, [1]), f64([[0, 0, 0], [3, 0, 4]]), axes=[1], order=1,
               note="the gradient at 0 is 0")
     cases.add("norm/single_negative", lambda x: SMOOTH["norm"](x, [1]), f64([[-2.0], [3.0]]), axes=[1], order=1)
