@@ -64,7 +64,7 @@ std::string format_significant(double value, int digits) {
   std::string_view mantissa = rounded.data();
   const std::size_t e = mantissa.find('e');
   const int exponent = std::atoi(rounded.data() + e + 1);
-  if (exponent >= -3 && exponent < 7) {
+  if (exponent >= -4 && exponent < 7) {
     std::string fixed =
         format_fixed(std::strtod(rounded.data(), nullptr), std::max(0, digits - 1 - exponent));
     if (fixed.find('.') != std::string::npos) {

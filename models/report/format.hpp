@@ -16,7 +16,7 @@ void append_shortest(std::string& out, std::int64_t value);
 
 /// `decimals` digits after the point: "0.565"; "nan", "inf", "-inf".
 std::string format_fixed(double value, int decimals);
-/// About `digits` significant digits for people: "0.000123" -> "1.23e-4", 1234567 -> "1,230,000" with 3.
+/// About `digits` significant digits for people: "0.0000123" -> "1.23e-5", 1234567 -> "1,230,000" with 3.
 std::string format_significant(double value, int digits = 4);
 /// "2,044,510"
 std::string format_count(std::int64_t value);

@@ -42,7 +42,8 @@ BOOST_AUTO_TEST_CASE(numbers_for_people) {
   BOOST_TEST(format_significant(0.99996) == "1");
   BOOST_TEST(format_significant(1.5) == "1.5");
   BOOST_TEST(format_significant(-0.0123456) == "-0.01235");
-  BOOST_TEST(format_significant(0.000123) == "1.23e-4");
+  BOOST_TEST(format_significant(0.000123456) == "0.0001235");
+  BOOST_TEST(format_significant(0.0000123) == "1.23e-5");
   BOOST_TEST(format_significant(1234567, 3) == "1,230,000");
   BOOST_TEST(format_significant(1e300) == "1e300");
   BOOST_TEST(format_count(0) == "0");

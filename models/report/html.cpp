@@ -1,0 +1,136 @@
+#include <tapestry/core/error.hpp>
+#include <tapestry/models/report/format.hpp>
+#include <tapestry/models/report/html.hpp>
+#include <tapestry/models/report/html_style.hpp>
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace tapestry {
+
+HtmlReport::HtmlReport(std::string title, std::string subtitle)
+    : title_(std::move(title)), subtitle_(std::move(subtitle)) {}
+
+HtmlReport& HtmlReport::card(std::string_view label, std::string_view value, std::string_view remark) {
+  cards_ += text("<div class=\"card\"><div class=\"label\">", escape_xml(label),
+                 "</div><div class=\"value\">", escape_xml(value), "</div>");
+  if (!remark.empty()) cards_ += text("<div class=\"remark\">", escape_xml(remark), "</div>");
+  cards_ += "</div>\n";
+  return *this;
+}
+
+HtmlReport& HtmlReport::section(std::string_view title) {
+  if (in_section_) body_ += "</section>\n";
+  in_section_ = true;
+  body_ += text("<section>\n<h2>", escape_xml(title), "</h2>\n");
+  return *this;
+}
+
+HtmlReport& HtmlReport::paragraph(std::string_view words) {
+  body_ += text("<p>", escape_xml(words), "</p>\n");
+  return *this;
+}
+
+HtmlReport& HtmlReport::notice(std::string_view words) {
+  body_ += text("<p class=\"notice\">", escape_xml(words), "</p>\n");
+  return *this;
+}
+
+HtmlReport& HtmlReport::figure(const Svg& chart, std::string_view caption) {
+  body_ += text("<figure class=\"panel\">", chart.markup);
+  if (!caption.empty()) body_ += text("<figcaption>", escape_xml(caption), "</figcaption>");
+  body_ += "</figure>\n";
+  return *this;
+}
+
+HtmlReport& HtmlReport::figures(const std::vector<Svg>& charts) {
+  body_ += "<div class=\"figures\">\n";
+  for (const Svg& chart : charts) figure(chart);
+  body_ += "</div>\n";
+  return *this;
+}
+
+HtmlReport& HtmlReport::png(std::span<const std::byte> file, std::string_view description, int width) {
+  body_ += text("<figure class=\"panel\"><img alt=\"", escape_xml(description), "\" width=\"", width,
+                "\" src=\"data:image/png;base64,", base64(file), "\"/><figcaption>", escape_xml(description),
+                "</figcaption></figure>\n");
+  return *this;
+}
+
+HtmlReport& HtmlReport::table(const TextTable& table) {
+  const auto opening = [&](const char* tag, std::size_t c) {
+    return text('<', tag, table.columns()[c].align == TextTable::Align::right ? " class=\"right\">" : ">");
+  };
+  body_ += "<div class=\"scroll panel\"><table><thead><tr>";
+  for (std::size_t c = 0; c < table.columns().size(); ++c) {
+    body_ += text(opening("th", c), escape_xml(table.columns()[c].name), "</th>");
+  }
+  body_ += "</tr></thead><tbody>\n";
+  for (std::size_t r = 0; r < table.rows().size(); ++r) {
+    body_ += table.ruled(r) ? "<tr class=\"ruled\">" : "<tr>";
+    for (std::size_t c = 0; c < table.columns().size(); ++c) {
+      body_ += text(opening("td", c), escape_xml(table.rows()[r][c]), "</td>");
+    }
+    body_ += "</tr>\n";
+  }
+  body_ += "</tbody></table></div>\n";
+  return *this;
+}
+
+HtmlReport& HtmlReport::key_values(const std::vector<std::pair<std::string, std::string>>& rows) {
+  body_ += "<dl class=\"panel\">\n";
+  for (const auto& [key, value] : rows) {
+    body_ += text("<div><dt>", escape_xml(key), "</dt><dd>", escape_xml(value), "</dd></div>\n");
+  }
+  body_ += "</dl>\n";
+  return *this;
+}
+
+HtmlReport& HtmlReport::code(std::string_view words) {
+  body_ += text("<pre class=\"panel\">", escape_xml(words), "</pre>\n");
+  return *this;
+}
+
+HtmlReport& HtmlReport::footer(std::string_view words) {
+  footer_ += text("<p>", escape_xml(words), "</p>\n");
+  return *this;
+}
+
+std::string HtmlReport::html() const {
+  std::string page = text(
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>",
+      escape_xml(title_), "</title>\n<style>", kReportStyle,
+      "</style>\n</head>\n<body>\n<main>\n<header><h1>", escape_xml(title_), "</h1>");
+  if (!subtitle_.empty()) page += text("<p>", escape_xml(subtitle_), "</p>");
+  page += "</header>\n";
+  if (!cards_.empty()) page += text("<div class=\"cards\">\n", cards_, "</div>\n");
+  page += body_;
+  if (in_section_) page += "</section>\n";
+  if (!footer_.empty()) page += text("<footer>\n", footer_, "</footer>\n");
+  return page + "</main>\n</body>\n</html>\n";
+}
+
+void HtmlReport::write(const std::filesystem::path& path) const {
+  const std::string page = html();
+  const std::string temporary = path.string() + ".tmp";
+  const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  bool written = descriptor >= 0;
+  for (std::size_t done = 0; written && done < page.size();) {
+    const ssize_t n = ::write(descriptor, page.data() + done, page.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    written = n >= 0;
+    done += written ? std::size_t(n) : 0;
+  }
+  written = written && ::fsync(descriptor) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
+  const int reason = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  if (written) return;
+  if (descriptor >= 0) ::unlink(temporary.c_str());
+  throw IoError(text("can't write ", path.string(), ": ", std::strerror(reason)));
+}
+
+}  // namespace tapestry
