@@ -1,5 +1,6 @@
 #include <tapestry/models/report/format.hpp>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -85,7 +86,8 @@ std::string format_count(std::int64_t value) { return with_separators(std::to_st
 
 std::string format_percent(double fraction, int decimals) {
   if (!std::isfinite(fraction)) return format_fixed(fraction, 0);
-  return format_fixed(fraction * 100, decimals) + "%";
+  if (std::abs(fraction) < 1e12) return format_fixed(fraction * 100, decimals) + "%";
+  return format_significant(std::clamp(fraction, -1e306, 1e306) * 100) + "%";  // times 100 stays finite
 }
 
 std::string format_duration(double seconds) {

@@ -1,13 +1,8 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/html.hpp>
 #include <tapestry/models/report/html_style.hpp>
-
-#include <cerrno>
-#include <cstring>
-
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace tapestry {
 
@@ -114,23 +109,6 @@ std::string HtmlReport::html() const {
   return page + "</main>\n</body>\n</html>\n";
 }
 
-void HtmlReport::write(const std::filesystem::path& path) const {
-  const std::string page = html();
-  const std::string temporary = path.string() + ".tmp";
-  const int descriptor = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  bool written = descriptor >= 0;
-  for (std::size_t done = 0; written && done < page.size();) {
-    const ssize_t n = ::write(descriptor, page.data() + done, page.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    written = n >= 0;
-    done += written ? std::size_t(n) : 0;
-  }
-  written = written && ::fsync(descriptor) == 0 && ::rename(temporary.c_str(), path.c_str()) == 0;
-  const int reason = errno;
-  if (descriptor >= 0) ::close(descriptor);
-  if (written) return;
-  if (descriptor >= 0) ::unlink(temporary.c_str());
-  throw IoError(text("can't write ", path.string(), ": ", std::strerror(reason)));
-}
+void HtmlReport::write(const std::filesystem::path& path) const { write_file_atomically(path, html()); }
 
 }  // namespace tapestry

@@ -170,7 +170,7 @@ void add_series(SvgWriter& svg, const LineChart& chart, std::size_t i, const Fra
   const bool smoothed = series.smoothed && finite >= 20;
   svg.open_colour(i).add("\n");
   const std::string dashes = i >= kColours ? " stroke-dasharray=\"6 4\"" : "";
-  if (smoothed) svg.add("<g opacity=\"0.3\">");
+  if (smoothed) svg.add("<g opacity=\"0.25\">");
   if (series.mark != Mark::points) {
     add_line(svg, decimate_line(pixels), (smoothed ? " stroke-width=\"1\"" : " stroke-width=\"2\"") + dashes);
   }

@@ -61,7 +61,9 @@ void SvgWriter::put(double number) {
   std::array<char, 32> digits;
   // Charts are drawn within a few thousand units; anything else would be a mistake made visible.
   const double tenths = std::round(std::fmin(std::fmax(number, -1e5), 1e5) * 10);
-  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), tenths / 10 + 0.0).ptr;
+  const auto end =
+      std::to_chars(digits.data(), digits.data() + digits.size(), tenths / 10 + 0.0, std::chars_format::fixed)
+          .ptr;
   out_.append(digits.data(), end);
 }
 
