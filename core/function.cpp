@@ -19,18 +19,18 @@ Program& Function::program(std::span<const Type> types) {
   return cache_.back().program;
 }
 
-Program& Function::program(std::span<const Tensor> arguments) {
+Program& Function::program(std::span<const ConstView> arguments) {
   // The usual case, without building a list of types: one signature, the last one.
-  const auto fits = [](const Tensor& tensor, const Type& type) { return tensor.type() == type; };
+  const auto fits = [](const ConstView& view, const Type& type) { return view.type == type; };
   for (Entry& entry : cache_) {
     if (std::ranges::equal(arguments, entry.types, fits)) return entry.program;
   }
   std::vector<Type> types;
-  for (const Tensor& argument : arguments) types.push_back(argument.type());
+  for (const ConstView& argument : arguments) types.push_back(argument.type);
   return program(std::span<const Type>(types));
 }
 
-const std::vector<Tensor>& Function::run(std::span<const Tensor> arguments) {
+const std::vector<Tensor>& Function::run(std::span<const ConstView> arguments) {
   Program& chosen = program(arguments);
   chosen.run(arguments);
   return chosen.outputs();

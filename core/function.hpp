@@ -31,17 +31,17 @@ class Function {
   }
 
   /// Runs on arguments in order and returns the first output, valid until the next call.
-  template <class... Arguments>
-  const Tensor& operator()(const Arguments&... arguments) {
-    const Tensor given[] = {Tensor(arguments)...};
+  template <std::same_as<Tensor>... Tensors>
+  const Tensor& operator()(const Tensors&... arguments) {
+    const ConstView given[] = {arguments.view()...};
     return run(given).at(0);
   }
   /// The same with all outputs.
-  const std::vector<Tensor>& run(std::span<const Tensor> arguments);
+  const std::vector<Tensor>& run(std::span<const ConstView> arguments);
 
   /// The program for these argument types, compiled if it wasn't yet.
   Program& program(std::span<const Type> types);
-  Program& program(std::span<const Tensor> arguments);
+  Program& program(std::span<const ConstView> arguments);
 
  private:
   template <class F, std::size_t arity>

@@ -74,6 +74,7 @@ struct Program::Impl {
   std::vector<const void*> sources;
   std::vector<void*> sinks;
   std::vector<ConstView> views;
+  std::vector<ConstView> given;
 
   Impl(const Graph& recorded, const CompileOptions& opts) : options(opts) {
     check_names(options);
@@ -134,10 +135,10 @@ struct Program::Impl {
     }
   }
 
-  void* address(const Place& place, std::span<const Tensor> arguments) {
+  void* address(const Place& place, std::span<const ConstView> arguments) {
     switch (place.kind) {
       case Place::Kind::argument:
-        return const_cast<void*>(arguments[place.index].data());
+        return const_cast<void*>(arguments[place.index].data);
       case Place::Kind::state:
         return plan.states[place.index].mutable_data();
       case Place::Kind::output:
@@ -147,13 +148,13 @@ struct Program::Impl {
     }
   }
 
-  void resolve(std::span<const Tensor> arguments) {
+  void resolve(std::span<const ConstView> arguments) {
     require(arguments.size() == graph.arguments.size(), "the program takes ", graph.arguments.size(),
             " arguments, not ", arguments.size());
     for (std::size_t i = 0; i < arguments.size(); ++i) {
       const ValueId id = graph.arguments[i];
-      if (arguments[i].type() != graph.type(id)) {
-        fail("argument ", label(graph, id), " is ", graph.type(id), ", not ", arguments[i].type());
+      if (arguments[i].type != graph.type(id)) {
+        fail("argument ", label(graph, id), " is ", graph.type(id), ", not ", arguments[i].type);
       }
     }
     for (const ValueId id : moving)
@@ -176,7 +177,7 @@ struct Program::Impl {
         {std::span(views).first(task.reads.size()), {addresses[id], step.node->type}, step.node->attrs});
   }
 
-  void run(std::span<const Tensor> arguments) {
+  void run(std::span<const ConstView> arguments) {
     resolve(arguments);
     std::size_t t = 0;
     for (; t < plan.first_commit; ++t) execute(t);
@@ -186,7 +187,7 @@ struct Program::Impl {
   }
 
   /// Moves results to where they are wanted: outputs first, while the old values of State are still there.
-  void finish(std::span<const Tensor> arguments) {
+  void finish(std::span<const ConstView> arguments) {
     auto* base = static_cast<std::byte*>(arena.mutable_data());
     for (const Plan::Copy& copy : plan.copies) {
       if (copy.to.kind == Place::Kind::output) {
@@ -204,16 +205,22 @@ struct Program::Impl {
 
   /// All outputs that are made by tasks exist by now; those that are arguments or constants were finite or
   /// not before.
-  void check_outputs(std::span<const Tensor> arguments) {
+  void check_outputs(std::span<const ConstView> arguments) {
     for (std::size_t i = 0; i < outputs.size(); ++i) {
       if (!all_finite(outputs[i])) throw NotFinite(blame(i, arguments));
     }
   }
 
   /// Runs the step again one node at a time and names the first op that made a value that isn't finite.
-  std::string blame(std::size_t output, std::span<const Tensor> arguments) {
+  std::string blame(std::size_t output, std::span<const ConstView> arguments) {
     std::string culprit;
-    interpret(graph, arguments, [&](const Graph& g, ValueId id, const Tensor& value) {
+    std::vector<Tensor> values;
+    for (const ConstView& argument : arguments) {
+      values.emplace_back(argument.type);
+      if (argument.type.bytes() > 0)
+        std::memcpy(values.back().mutable_data(), argument.data, argument.type.bytes());
+    }
+    interpret(graph, values, [&](const Graph& g, ValueId id, const Tensor& value) {
       if (all_finite(value)) return true;
       const Node& node = g.node(id);
       culprit = text(node.arity == 0 ? "" : "first made by ", label(g, id), ' ', value.type(), " (",
@@ -231,7 +238,14 @@ Program::~Program() = default;
 Program::Program(Program&&) noexcept = default;
 Program& Program::operator=(Program&&) noexcept = default;
 
-void Program::run(std::span<const Tensor> arguments) { impl_->run(arguments); }
+void Program::run(std::span<const ConstView> arguments) { impl_->run(arguments); }
+
+void Program::run(std::span<const Tensor> arguments) {
+  impl_->given.clear();
+  for (const Tensor& argument : arguments) impl_->given.push_back(argument.view());
+  impl_->run(impl_->given);
+}
+
 const std::vector<Tensor>& Program::outputs() const { return impl_->outputs; }
 const Graph& Program::graph() const { return impl_->graph; }
 const ProgramSummary& Program::summary() const { return impl_->summary; }

@@ -50,6 +50,7 @@ class Program {
 
   /// One step. Arguments in the order of their declaration; throws if a type differs. A step that throws has
   /// changed no State.
+  void run(std::span<const ConstView> arguments);
   void run(std::span<const Tensor> arguments = {});
   /// The results of the last step; overwritten by the next unless a copy is kept.
   const std::vector<Tensor>& outputs() const;
