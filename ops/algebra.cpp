@@ -68,6 +68,7 @@ Simpler abs(const Call& c) {
 }
 
 Simpler add(const Call& c) {
+  if (same(c.x[0], c.x[1])) return c.x[0] * 2;
   for (int i = 0; i < 2; ++i) {
     const Var& a = c.x[std::size_t(i)];
     const Var& b = c.x[std::size_t(1 - i)];

@@ -59,9 +59,10 @@ constexpr Op kMaximum = binary<Code::max>(
 constexpr Op kMinimum = binary<Code::min>(
     "minimum", true, [](V v) { return where(v.a() <= v.b(), v.g, 0); },
     [](V v) { return where(v.a() <= v.b(), 0, v.g); }, algebra::of_equals);
+// The second factor gets 0 where either a or its own cotangent is 0, whatever the other is.
 constexpr Op kMulNoNan = binary<Code::mul_no_nan>(
     "mul_no_nan", false, [](V v) { return mul_no_nan(v.g, v.b()); },
-    [](V v) { return mul_no_nan(v.a(), v.g); }, algebra::mul_no_nan);
+    [](V v) { return where(equal(v.g, 0), 0, mul_no_nan(v.a(), v.g)); }, algebra::mul_no_nan);
 
 constexpr Op kSign{.name = "sign",
                    .type = rules::numeric,

@@ -30,7 +30,7 @@ Var below_zero(const Var& x, int axis) { return x - stop_gradient(max(x, axis, k
 constexpr Op kSoftmax{.name = "softmax", .type = softmax_type, .expand = [](C c) {
                         const int axis = c.attrs.as<SoftmaxAttrs>().axis;
                         const Var e = exp(below_zero(c.x[0], axis));
-                        return e / sum(e, axis, kKeepDims);
+                        return e * (1 / sum(e, axis, kKeepDims));  // one division a row
                       }};
 
 constexpr Op kLogSoftmax{.name = "log_softmax", .type = softmax_type, .expand = [](C c) {

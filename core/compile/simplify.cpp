@@ -21,10 +21,10 @@ Var simplest(Var value) {
   }
 }
 
-/// The one element that a constant repeats, as a scalar.
+/// The one element that a constant repeats or has, as a scalar.
 std::optional<Tensor> repeated(const Tensor& tensor) {
   const std::size_t size = size_of(tensor.dtype());
-  if (tensor.elements() < 2) return {};
+  if (tensor.rank() == 0 || tensor.elements() == 0) return {};
   // Equal to itself moved by one element.
   const auto* bytes = static_cast<const char*>(tensor.data());
   if (std::memcmp(bytes, bytes + size, tensor.bytes() - size) != 0) return {};

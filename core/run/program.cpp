@@ -42,7 +42,9 @@ Graph run_passes(const Graph& graph, const CompileOptions& options) {
 
 void check_names(const CompileOptions& options) {
   std::string known = "fuse, in_place";
-  for (const Pass& pass : passes()) known += text(", ", pass.name);
+  for (const Pass& pass : passes()) {
+    if (known.find(pass.name) == std::string::npos) known += text(", ", pass.name);
+  }
   for (const std::string& name : options.without) {
     const bool exists = name == "fuse" || name == "in_place" ||
                         std::ranges::any_of(passes(), [&](const Pass& pass) { return pass.name == name; });
