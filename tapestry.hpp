@@ -26,8 +26,12 @@
 #include <tapestry/core/tensor.hpp>
 #include <tapestry/models/report/confusion.hpp>
 #include <tapestry/models/report/format.hpp>
+#include <tapestry/models/report/html.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
+#include <tapestry/models/report/progress.hpp>
+#include <tapestry/models/report/run_report.hpp>
+#include <tapestry/models/report/svg.hpp>
 #include <tapestry/models/report/text_table.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/algebra.hpp>

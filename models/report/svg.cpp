@@ -9,6 +9,13 @@
 #include <set>
 
 namespace tapestry {
+
+using charts::Axis;
+using charts::Range;
+using charts::SvgWriter;
+using charts::text_width;
+using charts::Tick;
+
 namespace {
 
 constexpr std::size_t kTooltips = 60;  // up to here each point has a shape and a tooltip,

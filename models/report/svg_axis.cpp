@@ -5,7 +5,7 @@
 #include <array>
 #include <cmath>
 
-namespace tapestry {
+namespace tapestry::charts {
 namespace {
 
 constexpr double kHuge = 1e300;
@@ -141,4 +141,4 @@ double Axis::position(double value) const {
   return (value - low_) / (high_ - low_);
 }
 
-}  // namespace tapestry
+}  // namespace tapestry::charts

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace tapestry {
+namespace tapestry::charts {
 
 /// The finite values seen so far. Magnitudes above 1e300 count as 1e300, so that differences stay finite.
 struct Range {
@@ -43,4 +43,4 @@ class Axis {
   std::vector<Tick> ticks_;
 };
 
-}  // namespace tapestry
+}  // namespace tapestry::charts

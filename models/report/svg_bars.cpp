@@ -8,6 +8,10 @@
 
 namespace tapestry {
 
+using charts::Range;
+using charts::SvgWriter;
+using charts::text_width;
+
 Svg draw(const BarChart& chart) {
   constexpr double kRow = 26, kBar = 16;
   const auto show = [&](double value) {

@@ -7,6 +7,10 @@
 #include <cmath>
 
 namespace tapestry {
+
+using charts::SvgWriter;
+using charts::text_width;
+
 namespace {
 
 std::string share(double fraction) { return std::isnan(fraction) ? "–" : format_percent(fraction, 0); }

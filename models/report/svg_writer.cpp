@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-namespace tapestry {
+namespace tapestry::charts {
 namespace {
 
 // Blue, vermillion, green, purple, orange, sky blue, black, yellow; a little lighter on dark pages.
@@ -89,4 +89,4 @@ Svg SvgWriter::finish() && {
   return {std::move(out_)};
 }
 
-}  // namespace tapestry
+}  // namespace tapestry::charts

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace tapestry {
+namespace tapestry::charts {
 
 /// How text is laid out: about this wide, since fonts differ from reader to reader.
 double text_width(std::string_view text, double font_size = 12);
@@ -38,4 +38,4 @@ class SvgWriter {
   std::string out_;
 };
 
-}  // namespace tapestry
+}  // namespace tapestry::charts
