@@ -44,12 +44,16 @@ std::int64_t Random::below(std::int64_t n) {
 std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t stream) {
   require(n >= 0, "permutation: ", n, " is negative");
   std::vector<std::int64_t> order(static_cast<std::size_t>(n));
+  permutation(order, seed, stream);
+  return order;
+}
+
+void permutation(std::span<std::int64_t> order, std::uint64_t seed, std::uint64_t stream) {
   std::iota(order.begin(), order.end(), 0);
   Random random(seed, stream);
-  for (std::int64_t i = n - 1; i > 0; --i) {
-    std::swap(order[std::size_t(i)], order[std::size_t(random.below(i + 1))]);
+  for (std::size_t i = order.size(); i-- > 1;) {
+    std::swap(order[i], order[std::size_t(random.below(std::int64_t(i) + 1))]);
   }
-  return order;
 }
 
 }  // namespace tapestry

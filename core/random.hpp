@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace tapestry {
@@ -57,5 +58,7 @@ class Random {
 
 /// 0 ... n-1 in an order drawn from all orders (Fisher and Yates's shuffle).
 std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed, std::uint64_t stream = 0);
+/// The same in a place of the caller's, which need not be filled.
+void permutation(std::span<std::int64_t> order, std::uint64_t seed, std::uint64_t stream = 0);
 
 }  // namespace tapestry
