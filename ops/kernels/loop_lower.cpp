@@ -1,10 +1,10 @@
 // From instructions to steps over slots: which operands are read where they are, which results are written
 // straight to an output, what is computed once a chunk, and where in the arena the others live.
 #include <tapestry/ops/kernels/loop_plan.hpp>
+#include <tapestry/ops/kernels/loop_slots.hpp>
 
 #include <algorithm>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <span>
 #include <utility>
@@ -12,27 +12,18 @@
 namespace tapestry::kernels {
 namespace {
 
-constexpr int kEnd = std::numeric_limits<int>::max();  // after the last step
-
-/// A block in the arena, or one vector of it, from the step that writes it to the last that reads it.
-struct Need {
-  int slot;
-  bool vector;
-  bool kept;  // for the whole chunk
-  int first;
-  int last;
-};
-
 /// What an operand has become.
 struct Value {
   int slot = -1;
   bool scalar = false;
   bool steady = false;
+  int pending = -1;  ///< the instruction, waiting to become one pass with the only one to use its result
 };
 
 class Lowering {
  public:
-  Lowering(LoopPlan& plan, const Geometry& geometry) : plan_(plan), geometry_(geometry), loop_(plan.loop) {}
+  Lowering(LoopPlan& plan, const Geometry& geometry)
+      : plan_(plan), geometry_(geometry), loop_(plan.loop), block_{plan} {}
 
   bool run() {
     plan_.leaves.clear();
@@ -40,9 +31,9 @@ class Lowering {
     plan_.steps.clear();
     plan_.fulls.clear();
     plan_.reduceds.clear();
-    plan_.slot_offsets.clear();
     plan_.constants.clear();
     claim_outputs();
+    count_uses();
     for (std::size_t i = 0; i < loop_.code.size(); ++i) lower_instruction(i);
     for (std::size_t o = 0; o < loop_.outputs.size(); ++o) lower_output(o);
     find_clashes();
@@ -50,73 +41,6 @@ class Lowering {
   }
 
  private:
-  // --- What the block looks like ---
-
-  bool moves_within_block(const Shape& strides) const {
-    if (plan_.block_rows > 1 && strides[plan_.split] != 0) return true;
-    for (int d = plan_.split + 1; d < plan_.rank; ++d) {
-      if (strides[d] != 0) return true;
-    }
-    return false;
-  }
-
-  bool moves_between_blocks(const Shape& strides) const {
-    return std::any_of(strides.begin(), strides.begin() + plan_.split + 1, [](auto s) { return s != 0; });
-  }
-
-  bool is_dense(const Shape& strides) const {
-    std::int64_t expected = 1;
-    for (int d = plan_.rank - 1; d > plan_.split; --d) {
-      if (strides[d] != expected) return false;
-      expected *= extent(d);
-    }
-    return plan_.block_rows == 1 || strides[plan_.split] == expected;
-  }
-
-  std::int64_t extent(int dim) const { return plan_.extents[std::size_t(dim)]; }
-
-  Walk walk_of(const Shape& strides) const {
-    Walk walk;
-    walk.rank = 1;
-    walk.extents[0] = 1;
-    walk.strides[0] = strides[plan_.split];
-    for (int d = plan_.split + 1; d < plan_.rank; ++d) {
-      const auto last = std::size_t(walk.rank - 1);
-      if (walk.strides[last] == strides[d] * extent(d)) {
-        walk.extents[last] *= extent(d);
-        walk.strides[last] = strides[d];
-      } else {
-        walk.extents[last + 1] = extent(d);
-        walk.strides[last + 1] = strides[d];
-        ++walk.rank;
-      }
-    }
-    return walk;
-  }
-
-  // --- Slots ---
-
-  int new_slot() {
-    plan_.slot_offsets.push_back(-1);
-    return int(plan_.slot_offsets.size()) - 1;
-  }
-
-  int new_need(bool vector, bool kept, int first) {
-    const int slot = new_slot();
-    needs_.push_back({slot, vector, kept, first, first});
-    need_of_slot_[slot] = needs_.size() - 1;
-    return slot;
-  }
-
-  void read(int slot, int when) {
-    if (const auto found = need_of_slot_.find(slot); found != need_of_slot_.end()) {
-      Need& need = needs_[found->second];
-      need.last = std::max(need.last, when);
-    }
-    auto& last = last_read_.try_emplace(slot, when).first->second;
-    last = std::max(last, when);
-  }
-
   // --- Values ---
 
   Value constant(const Operand& operand) {
@@ -134,8 +58,8 @@ class Lowering {
     if (loop_.lane == Lane::f32) fill(float(operand.value));
     if (loop_.lane == Lane::f64) fill(operand.value);
     if (loop_.lane == Lane::i64) fill(operand.integer);
-    const Value value{.slot = new_slot(), .scalar = true, .steady = true};
-    plan_.slot_offsets.back() = LoopPlan::kConstant + std::int64_t(plan_.constants.size()) * kVectorBytes;
+    const Value value{.slot = slots_.add(), .scalar = true, .steady = true};
+    slots_.set_offset(value.slot, LoopPlan::kConstant + std::int64_t(plan_.constants.size()) * kVectorBytes);
     plan_.constants.push_back(repeated);
     constant_keys_.push_back(key);
     constant_values_.push_back(value);
@@ -146,7 +70,7 @@ class Lowering {
     Leaf leaf;
     leaf.input = input;
     leaf.strides = strides;
-    leaf.steady = !moves_between_blocks(strides);
+    leaf.steady = !block_.moves_between(strides);
     bool direct = false;
     if (input < 0) {
       leaf.iota = find_iota(loop_.lane);
@@ -154,16 +78,16 @@ class Lowering {
       const DType dtype = loop_.inputs[std::size_t(input)].dtype;
       leaf.element_bytes = std::int64_t(size_of(dtype));
       leaf.load = find_load(loop_.lane, dtype);
-      direct = is_lane_dtype(dtype) && is_dense(strides);
+      direct = is_lane_dtype(dtype) && block_.is_dense(strides);
     }
-    leaf.kind = !moves_within_block(strides) ? Leaf::Kind::scalar
-                : direct                     ? Leaf::Kind::direct
-                                             : Leaf::Kind::tile;
+    leaf.kind = !block_.moves_within(strides) ? Leaf::Kind::scalar
+                : direct                      ? Leaf::Kind::direct
+                                              : Leaf::Kind::tile;
     if (leaf.kind == Leaf::Kind::direct) {
-      leaf.slot = new_slot();
+      leaf.slot = slots_.add();
     } else {
-      leaf.walk = walk_of(strides);
-      leaf.slot = new_need(leaf.kind == Leaf::Kind::scalar, leaf.steady, -1);
+      leaf.walk = block_.walk_of(strides);
+      leaf.slot = slots_.add_memory(leaf.kind == Leaf::Kind::scalar, leaf.steady, -1);
     }
     plan_.leaves.push_back(leaf);
     return {.slot = leaf.slot, .scalar = leaf.kind == Leaf::Kind::scalar, .steady = leaf.steady};
@@ -207,23 +131,83 @@ class Lowering {
 
   bool can_be_direct(std::size_t o) const {
     const LoopOutput& output = loop_.outputs[o];
-    return output.reduce == Reduce::none && is_lane_dtype(output.dtype) && is_dense(geometry_.outputs[o]);
+    return output.reduce == Reduce::none && is_lane_dtype(output.dtype) &&
+           block_.is_dense(geometry_.outputs[o]);
+  }
+
+  void count_uses() {
+    uses_.assign(loop_.code.size(), 0);
+    const auto use = [&](const Operand& operand, int times) {
+      if (operand.kind == Operand::Kind::result) uses_[operand.index] += times;
+    };
+    for (const Instruction& instruction : loop_.code) {
+      const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};
+      for (int k = 0; k < arity_of(instruction.code); ++k) use(*operands[k], 1);
+    }
+    for (const LoopOutput& output : loop_.outputs) use(output.value, 2);  // never pending
   }
 
   void lower_instruction(std::size_t i) {
     const Instruction& instruction = loop_.code[i];
+    if (uses_[i] == 0) {
+      results_.push_back({});
+      return;
+    }
     if (instruction.code == Code::index) {
       results_.push_back(leaf(-1, geometry_.positions[i]));
       return;
     }
     const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};
-    std::array<Value, 3> values;
-    const int count = arity_of(instruction.code);
-    for (int k = 0; k < count; ++k) values[std::size_t(k)] = value_of(*operands[k]);
-    results_.push_back(emit(instruction.code, std::span(values).first(std::size_t(count)), claims_[i]));
+    std::vector<Value> values;
+    for (int k = 0; k < arity_of(instruction.code); ++k) values.push_back(value_of(*operands[k]));
+    operands_.resize(loop_.code.size());
+    const bool waits = std::ranges::any_of(values, [](const Value& v) { return v.pending >= 0; });
+    if (waits) {
+      results_.push_back(combine(instruction.code, values, claims_[i]));
+      return;
+    }
+    const bool varies =
+        !std::ranges::all_of(values, &Value::scalar) && !std::ranges::all_of(values, &Value::steady);
+    if (uses_[i] == 1 && varies && values.size() <= 2) {
+      operands_[i] = values;
+      results_.push_back({.pending = int(i)});
+    } else {
+      results_.push_back(emit(find_sweep(loop_.lane, instruction.code), values, claims_[i]));
+    }
   }
 
-  Value emit(Code code, std::span<const Value> values, int claim, bool dense = false) {
+  /// An instruction with operands that are pending: in one pass with one or two of them, if there is such a
+  /// pass.
+  Value combine(Code code, std::vector<Value>& values, int claim) {
+    const auto code_of = [&](const Value& value) { return loop_.code[std::size_t(value.pending)].code; };
+    const auto operands_of = [&](const Value& value) { return operands_[std::size_t(value.pending)]; };
+    if (values.size() == 2 && values[0].pending >= 0 && values[1].pending >= 0) {
+      if (const Sweep sweep = find_tree(loop_.lane, code_of(values[0]), code_of(values[1]), code)) {
+        std::vector<Value> all = operands_of(values[0]);
+        for (const Value& value : operands_of(values[1])) all.push_back(value);
+        return emit(sweep, all, claim);
+      }
+    }
+    for (std::size_t k = 0; k < values.size() && values.size() <= 2; ++k) {
+      if (values[k].pending < 0) continue;
+      const Sweep sweep = find_pair(loop_.lane, code_of(values[k]), code, k == 1);
+      if (!sweep) continue;
+      std::vector<Value> all = operands_of(values[k]);
+      if (values.size() == 2) all.push_back(settled(values[1 - k]));
+      return emit(sweep, all, claim);
+    }
+    for (Value& value : values) value = settled(value);
+    return emit(find_sweep(loop_.lane, code), values, claim);
+  }
+
+  /// The value, computed by now.
+  Value settled(const Value& value) {
+    if (value.pending < 0) return value;
+    const auto i = std::size_t(value.pending);
+    return results_[i] = emit(find_sweep(loop_.lane, loop_.code[i].code), operands_[i], -1);
+  }
+
+  Value emit(Sweep sweep, std::span<const Value> values, int claim, bool dense = false) {
     Value result{.scalar = !dense, .steady = true};
     for (const Value& value : values) {
       result.scalar &= value.scalar;
@@ -231,7 +215,7 @@ class Lowering {
     }
     if (claim >= 0 && !result.scalar) result.steady = false;  // each block of the output must be written
     Step step;
-    step.sweep = find_sweep(loop_.lane, code);
+    step.sweep = sweep;
     step.scalar = result.scalar;
     auto& steps = result.steady ? plan_.steady_steps : plan_.steps;
     const int when = result.steady ? -1 : int(steps.size());
@@ -239,25 +223,27 @@ class Lowering {
       const auto k = std::size_t(step.operands++);
       step.slots[k] = value.slot;
       step.steps[k] = value.scalar ? 0 : 1;
-      read(value.slot, when);
+      slots_.read(value.slot, when);
     }
     if (claim >= 0 && !result.scalar) {
-      result.slot = new_slot();
+      result.slot = slots_.add();
       direct_outputs_[std::size_t(claim)] = {result.slot, when};
     } else {
-      result.slot = new_need(result.scalar, result.steady, when);
+      result.slot = slots_.add_memory(result.scalar, result.steady, when);
     }
     step.result = result.slot;
     steps.push_back(step);
     return result;
   }
 
+  Sweep copy() const { return find_sweep(loop_.lane, Code::copy); }
+
   /// The value as a block.
   Value dense(const Value& value) {
     if (!value.scalar) return value;
     const auto found = dense_.find(value.slot);
     if (found != dense_.end()) return found->second;
-    return dense_[value.slot] = emit(Code::copy, std::span(&value, 1), -1, true);
+    return dense_[value.slot] = emit(copy(), std::span(&value, 1), -1, true);
   }
 
   void lower_output(std::size_t o) {
@@ -269,12 +255,12 @@ class Lowering {
     if (!direct_outputs_.contains(o)) {
       const Value value = value_of(output.value);
       if (can_be_direct(o)) {
-        emit(Code::copy, std::span(&value, 1), int(o), true);
+        emit(copy(), std::span(&value, 1), int(o), true);
       } else {
         full.slot = dense(value).slot;
         full.store = find_store(loop_.lane, output.dtype);
-        full.walk = walk_of(strides);
-        read(full.slot, kEnd);
+        full.walk = block_.walk_of(strides);
+        slots_.read(full.slot, Slots::kEnd);
       }
     }
     if (direct_outputs_.contains(o)) {
@@ -291,7 +277,7 @@ class Lowering {
     reduced.element_bytes = std::int64_t(size_of(output.dtype));
     reduced.reducer = &find_reducer(loop_.lane, output.reduce);
     reduced.store = find_store(loop_.lane, output.dtype);
-    read(reduced.slot, kEnd);
+    slots_.read(reduced.slot, Slots::kEnd);
 
     reduced.groups = 1;
     reduced.group_extents[0] = 1;
@@ -300,9 +286,9 @@ class Lowering {
       const auto last = std::size_t(reduced.groups - 1);
       const bool kept = strides[d] != 0;
       if (reduced.group_kept[last] == kept) {
-        reduced.group_extents[last] *= extent(d);
+        reduced.group_extents[last] *= plan_.extents[std::size_t(d)];
       } else {
-        reduced.group_extents[last + 1] = extent(d);
+        reduced.group_extents[last + 1] = plan_.extents[std::size_t(d)];
         reduced.group_kept[last + 1] = kept;
         ++reduced.groups;
       }
@@ -332,67 +318,26 @@ class Lowering {
       const int written = direct_outputs_[std::size_t(full.output)].when;
       for (const Leaf& leaf : plan_.leaves) {
         if (leaf.kind != Leaf::Kind::direct || leaf.strides != full.strides) continue;
-        if (const auto found = last_read_.find(leaf.slot);
-            found != last_read_.end() && found->second > written) {
-          full.clashes.push_back(leaf.input);
-        }
+        if (slots_.last_read(leaf.slot) > written) full.clashes.push_back(leaf.input);
       }
     }
   }
 
-  // --- The arena ---
-
+  /// Finds places in the arena and in scratch for everything.
   bool place() {
-    std::int64_t top = 0;
-    const auto take = [&](std::int64_t bytes) {
-      const std::int64_t at = top;
-      top += (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
-      return at;
-    };
     const std::int64_t block = plan_.block_rows * plan_.row_elements * plan_.lane_bytes;
-    take(std::int64_t(plan_.slot_offsets.size() * sizeof(void*)));
-    for (const Need& need : needs_) {
-      if (need.vector) plan_.slot_offsets[std::size_t(need.slot)] = take(kVectorBytes);
-    }
-    std::vector<std::pair<int, std::int64_t>> busy;  // until after this step
-    std::vector<std::int64_t> free;
-    std::vector<Need> blocks;
-    for (const Need& need : needs_) {
-      if (!need.vector) blocks.push_back(need);
-    }
-    std::ranges::stable_sort(blocks, {}, &Need::first);
-    for (const Need& need : blocks) {
-      // What is read for the last time by the step that writes this may be overwritten by it.
-      std::erase_if(busy, [&](const auto& b) {
-        if (b.first > need.first) return false;
-        free.push_back(b.second);
-        return true;
-      });
-      std::int64_t at;
-      if (free.empty()) {
-        at = take(block);
-      } else {
-        at = free.back();
-        free.pop_back();
-      }
-      plan_.slot_offsets[std::size_t(need.slot)] = at;
-      busy.emplace_back(need.kept ? kEnd : std::max(need.last, need.first + 1), at);
-    }
+    Region arena = slots_.place(plan_.slot_offsets, block);
     for (FullOutput& full : plan_.fulls) {
-      if (!full.clashes.empty()) full.staging = take(block);
+      if (!full.clashes.empty()) full.staging = arena.take(block);
     }
-    plan_.chunk_scratch = 0;
+    Region scratch;
     for (ReducedOutput& reduced : plan_.reduceds) {
       const std::int64_t bytes = reduced.accumulators * reduced.reducer->bytes * reduced.reducer->planes;
-      if (reduced.in_block) {
-        reduced.offset = take(bytes);
-      } else {
-        reduced.offset = plan_.chunk_scratch;
-        plan_.chunk_scratch += (bytes + kVectorBytes - 1) / kVectorBytes * kVectorBytes;
-      }
+      reduced.offset = (reduced.in_block ? arena : scratch).take(bytes);
     }
-    plan_.arena_bytes = top;
-    return top <= kArenaBytes;
+    plan_.arena_bytes = arena.bytes;
+    plan_.chunk_scratch = scratch.bytes;
+    return arena.bytes <= kArenaBytes;
   }
 
   struct Direct {
@@ -403,11 +348,12 @@ class Lowering {
   LoopPlan& plan_;
   const Geometry& geometry_;
   const Loop& loop_;
-  std::vector<Need> needs_;
-  std::map<int, std::size_t> need_of_slot_;
-  std::map<int, int> last_read_;
+  const BlockShape block_;
+  Slots slots_;
   std::map<int, Value> inputs_, dense_;
   std::vector<Value> results_;
+  std::vector<std::vector<Value>> operands_;  // of pending instructions
+  std::vector<int> uses_;
   std::vector<int> claims_;
   std::map<std::size_t, Direct> direct_outputs_;
   std::vector<std::pair<double, std::int64_t>> constant_keys_;

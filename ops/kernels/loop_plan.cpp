@@ -12,9 +12,14 @@ constexpr std::int64_t kMostChunks = 128;
 // Elements that a chunk has at least, whatever is done with them; rows that it reduces at least, so that
 // partial results stay a small part of the work.
 constexpr std::int64_t kLeastElements = 4096;
-constexpr std::int64_t kLeastReduced = 16;
-// Accumulators that a chunk has at most: they are gone over once a row.
-constexpr std::int64_t kMostAccumulators = 8192;
+constexpr std::int64_t kLeastReduced = 64;
+// Accumulators of columns that a chunk has, about: they are gone over again and again.
+constexpr std::int64_t kMostColumns = 8192;
+// Loops of so many steps or more over so much memory wait for it less if it is asked for early: what the
+// hardware fetches by itself stops while a block is computed on.
+constexpr std::size_t kFetchSteps = 3;
+constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
+constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
 
@@ -125,9 +130,9 @@ void cut_into_chunks(LoopPlan& plan, const Geometry& geometry, std::int64_t weig
       if (keeps) kept *= plan.extents[std::size_t(d)];
     }
     // Reduced inner dimensions end within a block or leave few results.
-    if (geometry.outputs[o][plan.rank - 1] != 0) most_kept = std::max(most_kept, kept);
+    if (geometry.outputs[o][plan.rank - 1] != 0 && kept < elements) most_kept = std::max(most_kept, kept);
   }
-  wanted = std::max(wanted, std::min(ceil_div(most_kept, kMostAccumulators), elements / kLeastElements));
+  wanted = std::max(wanted, std::min(ceil_div(most_kept, kMostColumns), elements / kLeastElements));
 
   // Outermost first; dimensions that nothing reduces before those that leave partial results to combine.
   for (const bool reducing : {false, true}) {
@@ -183,12 +188,18 @@ LoopPlan make_plan(Loop loop) {
   for (const FullOutput& full : plan.fulls) operands += full.direct;
   elements = std::clamp<std::int64_t>(kBlockBytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes),
                                       256, 4096);
+  // Where each element is touched once and nothing stored: fewer, larger blocks.
+  if (plan.steps.empty() && plan.fulls.empty() && operands <= 1) elements = kReadOnlyBlock;
   for (;; elements /= 2) {
     cut_into_blocks(plan, elements);
-    if (lower(plan, geometry)) return plan;
+    if (lower(plan, geometry)) break;
     require(elements >= 64, "a fused loop of ", plan.loop.code.size(), " instructions and ",
             plan.loop.inputs.size(), " inputs needs more than ", kArenaBytes / 1024, " KiB for its blocks");
   }
+  const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
+  plan.fetches = plan.steps.size() >= kFetchSteps &&
+                 direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
+  return plan;
 }
 
 }  // namespace tapestry::kernels

@@ -50,12 +50,12 @@ struct Leaf {
   Walk walk{};
 };
 
-/// One instruction; its operands and result are slots.
+/// One instruction, or a few in one pass; operands and result are slots.
 struct Step {
   Sweep sweep = nullptr;
   int operands = 0;
-  std::array<int, 3> slots{};
-  std::array<std::int64_t, 3> steps{};  ///< 0 for scalars
+  std::array<int, 4> slots{};
+  std::array<std::int64_t, 4> steps{};  ///< 0 for scalars
   int result = 0;
   bool scalar = false;  ///< compute one vector only
 };
@@ -108,6 +108,7 @@ struct LoopPlan {
   std::int64_t chunks = 1;
   int split = 0;
   std::int64_t block_rows = 1, row_elements = 1;
+  bool fetches = false;  ///< ask for the next block's memory while computing on one
 
   std::vector<Leaf> leaves{};
   std::vector<Step> steady_steps{}, steps{};  ///< once a chunk, once a block

@@ -51,6 +51,10 @@ struct Plain {  // integers, maxima, minima
   using Held = T;
   static constexpr std::int64_t kPlanes = 1;
   static HWY_INLINE void put(Held* at, std::int64_t, T value) { *at = gather_one<reduce>(*at, value); }
+  template <class D>
+  static HWY_INLINE void put_vector(D d, Held* at, std::int64_t, hn::Vec<D> values) {
+    hn::StoreU(gather<reduce>(hn::LoadU(d, at), values), d, at);
+  }
   static HWY_INLINE void merge(Held* at, std::int64_t, const Held* from) { put(at, 0, *from); }
   static HWY_INLINE T result(const Held* at, std::int64_t) { return *at; }
 };
@@ -59,6 +63,19 @@ struct Widened {  // sums of f32
   using Held = double;
   static constexpr std::int64_t kPlanes = 1;
   static HWY_INLINE void put(Held* at, std::int64_t, float value) { *at += double(value); }
+  template <class D>
+  static HWY_INLINE void put_vector(D d, Held* at, std::int64_t, hn::Vec<D> values) {
+#if HWY_TARGET == HWY_SCALAR
+    put(at, 0, hn::GetLane(values));
+    (void)d;
+#else
+    const hn::Half<D> half;
+    const hn::Rebind<double, decltype(half)> wide;
+    Held* next = at + hn::Lanes(wide);
+    hn::StoreU(hn::Add(hn::LoadU(wide, at), hn::PromoteTo(wide, hn::LowerHalf(half, values))), wide, at);
+    hn::StoreU(hn::Add(hn::LoadU(wide, next), hn::PromoteTo(wide, hn::UpperHalf(half, values))), wide, next);
+#endif
+  }
   static HWY_INLINE void merge(Held* at, std::int64_t, const Held* from) { *at += *from; }
   static HWY_INLINE float result(const Held* at, std::int64_t) { return float(*at); }
 };
@@ -70,6 +87,13 @@ struct Compensated {  // sums of f64
     const double before = at[0], sum = before + value, added = sum - before;
     at[0] = sum;
     at[plane] += (before - (sum - added)) + (value - added);
+  }
+  template <class D>
+  static HWY_INLINE void put_vector(D d, Held* at, std::int64_t plane, hn::Vec<D> values) {
+    const auto before = hn::LoadU(d, at), sum = hn::Add(before, values), added = hn::Sub(sum, before);
+    const auto lost = hn::Add(hn::Sub(before, hn::Sub(sum, added)), hn::Sub(values, added));
+    hn::StoreU(sum, d, at);
+    hn::StoreU(hn::Add(hn::LoadU(d, at + plane), lost), d, at + plane);
   }
   static HWY_INLINE void merge(Held* at, std::int64_t plane, const Held* from) {
     put(at, plane, from[0]);
@@ -148,7 +172,12 @@ struct Kernel {
                       std::int64_t plane) {
     const T* row = static_cast<const T*>(block);
     auto* to = static_cast<Held*>(accumulators);
-    for (std::int64_t r = 0; r < rows; ++r, row += columns) How::put(to + r, plane, one_row(row, columns));
+    const std::int64_t most = kVectors ? kRun * 4 * std::int64_t(hn::Lanes(hn::ScalableTag<T>())) : columns;
+    for (std::int64_t r = 0; r < rows; ++r, row += columns) {
+      for (std::int64_t i = 0; i < columns; i += most) {
+        How::put(to + r, plane, one_row(row + i, std::min(most, columns - i)));
+      }
+    }
   }
 
   /// A run of columns one vector wide (or less: the first `count` of it) over at most kRun rows.
@@ -168,6 +197,50 @@ struct Kernel {
     return gather<reduce>(gather<reduce>(v0, v1), gather<reduce>(v2, v3));
   }
 
+  static constexpr std::int64_t kPanel = 2048;
+
+  /// Rows of a panel at most kPanel wide, gathered into the accumulators.
+  static void put_panel(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t width, Held* to,
+                        std::int64_t plane) {
+    const hn::ScalableTag<T> d;
+    const std::int64_t lanes = std::int64_t(hn::Lanes(d));
+    const auto load = [&](const T* at) HWY_ATTR { return hn::LoadU(d, at); };
+    std::int64_t i = 0;
+    for (; i + lanes <= width; i += lanes) {
+      How::put_vector(d, to + i, plane, run_of_columns(d, from + i, rows, stride, load));
+    }
+    if (const std::int64_t rest = width - i; rest > 0) {
+      const auto load_rest = [&](const T* at) HWY_ATTR { return load_first(d, at, rest); };
+      HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)];
+      hn::Store(run_of_columns(d, from + i, rows, stride, load_rest), d, values);
+      for (std::int64_t k = 0; k < rest; ++k) How::put(to + i + k, plane, values[k]);
+    }
+  }
+
+  /// The same for at most four rows into a panel. Row by row: that is how memory likes to be read.
+  static void gather_panel(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t width,
+                           bool is_first, T* panel) {
+    const hn::ScalableTag<T> d;
+    const std::int64_t lanes = std::int64_t(hn::Lanes(d));
+    const auto nothing = hn::Set(d, identity<T, reduce>());
+    const T* r1 = from + (rows > 1 ? stride : 0);
+    const T* r2 = from + (rows > 2 ? 2 * stride : 0);
+    const T* r3 = from + (rows > 3 ? 3 * stride : 0);
+    const auto gather_rows = [&](const auto& load, std::int64_t i) HWY_ATTR {
+      const auto v0 = load(from + i), v1 = rows > 1 ? load(r1 + i) : nothing;
+      const auto v2 = rows > 2 ? load(r2 + i) : nothing, v3 = rows > 3 ? load(r3 + i) : nothing;
+      const auto all = gather<reduce>(gather<reduce>(v0, v1), gather<reduce>(v2, v3));
+      return is_first ? all : gather<reduce>(hn::LoadU(d, panel + i), all);
+    };
+    std::int64_t i = 0;
+    const auto whole = [&](const T* at) HWY_ATTR { return hn::LoadU(d, at); };
+    for (; i + lanes <= width; i += lanes) hn::StoreU(gather_rows(whole, i), d, panel + i);
+    if (const std::int64_t rest = width - i; rest > 0) {
+      const auto part = [&](const T* at) HWY_ATTR { return load_first(d, at, rest); };
+      hn::StoreU(gather_rows(part, i), d, panel + i);
+    }
+  }
+
   static void by_columns(const void* block, std::int64_t rows, std::int64_t columns, void* accumulators,
                          std::int64_t plane) {
     const T* from = static_cast<const T*>(block);
@@ -178,20 +251,20 @@ struct Kernel {
       }
     } else {
       const hn::ScalableTag<T> d;
-      const std::int64_t lanes = std::int64_t(hn::Lanes(d));
-      HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)];
+      const bool narrow = columns <= 4 * std::int64_t(hn::Lanes(d));
       for (; rows > 0; rows -= kRun, from += kRun * columns) {
         const std::int64_t run = std::min(rows, kRun);
-        for (std::int64_t i = 0; i < columns; i += lanes) {
-          const std::int64_t width = std::min(lanes, columns - i);
-          if (width == lanes) {
-            const auto load = [&](const T* at) HWY_ATTR { return hn::LoadU(d, at); };
-            hn::Store(run_of_columns(d, from + i, run, columns, load), d, values);
-            for (std::int64_t k = 0; k < lanes; ++k) How::put(to + i + k, plane, values[k]);
+        for (std::int64_t i = 0; i < columns; i += kPanel) {
+          const std::int64_t width = std::min(kPanel, columns - i);
+          if (narrow || run <= 4) {
+            put_panel(from + i, run, columns, width, to + i, plane);
           } else {
-            const auto load = [&](const T* at) HWY_ATTR { return load_first(d, at, width); };
-            hn::Store(run_of_columns(d, from + i, run, columns, load), d, values);
-            for (std::int64_t k = 0; k < width; ++k) How::put(to + i + k, plane, values[k]);
+            HWY_ALIGN T partial[kPanel];
+            for (std::int64_t r = 0; r < run; r += 4) {
+              gather_panel(from + i + r * columns, std::min<std::int64_t>(run - r, 4), columns, width, r == 0,
+                           partial);
+            }
+            put_panel(partial, 1, 0, width, to + i, plane);
           }
         }
       }

@@ -165,6 +165,14 @@ class Chunk {
     return sum;
   }
 
+  /// From this block's first element to the next's.
+  std::int64_t next_offset(const Shape& strides) const {
+    const auto split = std::size_t(plan_.split);
+    if (at_[split] + plan_.block_rows < high_[split] || split == 0)
+      return plan_.block_rows * strides[plan_.split];
+    return strides[plan_.split - 1] - (at_[split] - low_[split]) * strides[plan_.split];
+  }
+
   std::int64_t count() const { return rows_ * plan_.row_elements; }
 
   void block() {
@@ -174,7 +182,14 @@ class Chunk {
     for (const Leaf& leaf : plan_.leaves) {
       if (!leaf.steady) read(leaf);
     }
-    for (const Step& step : plan_.steps) execute(step);
+    if (plan_.fetches) {
+      for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+        fetch(i);
+        execute(plan_.steps[i]);
+      }
+    } else {
+      for (const Step& step : plan_.steps) execute(step);
+    }
     for (const ReducedOutput& reduced : plan_.reduceds) reduce(reduced);
     for (const FullOutput& full : plan_.fulls) {
       if (!full.direct) write(full);
@@ -217,8 +232,20 @@ class Chunk {
     });
   }
 
+  /// Asks for a part of what the next block will read.
+  void fetch(std::size_t step) const {
+    const std::int64_t bytes = count() * plan_.lane_bytes, steps = std::int64_t(plan_.steps.size());
+    const std::int64_t first = bytes * std::int64_t(step) / steps,
+                       last = bytes * std::int64_t(step + 1) / steps;
+    for (const Leaf& leaf : plan_.leaves) {
+      if (leaf.kind != Leaf::Kind::direct || leaf.steady) continue;
+      const std::byte* next = slot(leaf.slot) + next_offset(leaf.strides) * leaf.element_bytes;
+      for (std::int64_t at = first; at < last; at += 64) __builtin_prefetch(next + at, 0, 2);
+    }
+  }
+
   void execute(const Step& step) {
-    Source sources[3];
+    Source sources[4];
     for (int k = 0; k < step.operands; ++k) {
       const auto i = std::size_t(k);
       sources[k] = {slots_[step.slots[i]], step.steps[i]};

@@ -82,44 +82,79 @@ constexpr int arity(Code code) {
   return code < Code::add ? 1 : code < Code::select ? 2 : code < Code::index ? 3 : 0;
 }
 
-template <class T, Code code>
+// What a sweep computes from up to four operands: one instruction, ...
+template <Code code>
+struct One {
+  static constexpr int kOperands = arity(code);
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V a, V b, V c, V) {
+    return value_of<code>(d, a, b, c);
+  }
+};
+
+// ... outer(inner(a, b), c), or outer(c, inner(a, b)), or of unary ones outer(inner(a), b), outer(inner(a,
+// b)), ...
+template <Code inner, Code outer, bool second>
+struct Pair {
+  static constexpr int kOperands = arity(inner) + arity(outer) - 1;
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V a, V b, V c, V) {
+    const V first = value_of<inner>(d, a, b, b);
+    const V other = arity(inner) == 1 ? b : c;
+    return second ? value_of<outer>(d, other, first, first) : value_of<outer>(d, first, other, other);
+  }
+};
+
+// ... or outer(left(a, b), right(c, e)).
+template <Code left, Code right, Code outer>
+struct Tree {
+  static constexpr int kOperands = 4;
+  template <class D, class V>
+  static HWY_INLINE V value(D d, V a, V b, V c, V e) {
+    const V first = value_of<left>(d, a, b, b);
+    return value_of<outer>(d, first, value_of<right>(d, c, e, e), first);
+  }
+};
+
+template <class T, class Expression>
 void sweep(const Source* operands, void* out, std::int64_t count) {
   const hn::ScalableTag<T> d;
-  constexpr int n = arity(code);
+  constexpr int n = Expression::kOperands;
   const std::int64_t lanes = std::int64_t(hn::Lanes(d));
-  const T* p[3];
-  std::int64_t step[3];
-  for (int k = 0; k < 3; ++k) {
-    const Source& source = operands[k < n ? k : 0];
-    p[k] = static_cast<const T*>(source.data);
-    step[k] = source.step * lanes;
+  const T* p[n];
+  std::int64_t step[n];
+  for (int k = 0; k < n; ++k) {
+    p[k] = static_cast<const T*>(operands[k].data);
+    step[k] = operands[k].step * lanes;
   }
   T* to = static_cast<T*>(out);
-  // Operands are read where they are; a scalar's pointer just doesn't move.
-  const auto vector = [&](std::int64_t i) HWY_ATTR {
-    const auto a = hn::LoadU(d, p[0] + i * step[0]);
-    const auto b = n > 1 ? hn::LoadU(d, p[1] + i * step[1]) : a;
-    const auto c = n > 2 ? hn::LoadU(d, p[2] + i * step[2]) : a;
-    return value_of<code>(d, a, b, c);
+  const auto value = [&](const auto& load) HWY_ATTR {
+    const auto a = load(0);
+    const auto b = n > 1 ? load(1 % n) : a;
+    const auto c = n > 2 ? load(2 % n) : a;
+    return Expression::value(d, a, b, c, n > 3 ? load(3 % n) : a);
   };
+  // Operands are read where they are; a scalar's pointer just doesn't move.
+  const auto first = [&](int k) HWY_ATTR { return hn::LoadU(d, p[k]); };
+  const auto second = [&](int k) HWY_ATTR { return hn::LoadU(d, p[k] + step[k]); };
   std::int64_t done = 0;
   for (; done + 2 * lanes <= count; done += 2 * lanes) {
-    const auto first = vector(0);
-    const auto second = vector(1);
-    hn::StoreU(first, d, to + done);
-    hn::StoreU(second, d, to + done + lanes);
+    const auto v0 = value(first);
+    const auto v1 = value(second);
+    hn::StoreU(v0, d, to + done);
+    hn::StoreU(v1, d, to + done + lanes);
     for (int k = 0; k < n; ++k) p[k] += 2 * step[k];
   }
   if (done + lanes <= count) {
-    hn::StoreU(vector(0), d, to + done);
+    hn::StoreU(value(first), d, to + done);
     for (int k = 0; k < n; ++k) p[k] += step[k];
     done += lanes;
   }
   if (const std::int64_t rest = count - done; rest > 0) {
-    const auto load = [&](int k)
-                          HWY_ATTR { return step[k] == 0 ? hn::LoadU(d, p[k]) : load_first(d, p[k], rest); };
-    const auto a = load(0);
-    store_first(value_of<code>(d, a, n > 1 ? load(1) : a, n > 2 ? load(2) : a), d, to + done, rest);
+    const auto partial = [&](int k) HWY_ATTR {
+      return step[k] == 0 ? hn::LoadU(d, p[k]) : load_first(d, p[k], rest);
+    };
+    store_first(value(partial), d, to + done, rest);
   }
 }
 
@@ -185,7 +220,7 @@ constexpr Sweep sweep_of() {
   if constexpr (std::is_same_v<T, std::int64_t>) {
     return is_transcendental(code) ? nullptr : &integer_sweep<code>;
   } else {
-    return &sweep<T, code>;
+    return &sweep<T, One<code>>;
   }
 }
 
@@ -208,12 +243,69 @@ Sweep sweep_for(Lane lane, Code code) {
   return nullptr;
 }
 
+// The combinations that training is full of, in f32.
+struct Combination {
+  Code left, right, outer;  // right: copy if there is none
+  bool second;
+  Sweep sweep;
+};
+
+template <Code inner, Code outer, bool second = false>
+constexpr Combination pair() {
+  return {inner, Code::copy, outer, second, &sweep<float, Pair<inner, outer, second>>};
+}
+template <Code left, Code right, Code outer>
+constexpr Combination tree() {
+  return {left, right, outer, false, &sweep<float, Tree<left, right, outer>>};
+}
+template <Code inner>
+constexpr auto pairs_of() {
+  return std::array{pair<inner, Code::add>(), pair<inner, Code::mul>(),
+                    pair<inner, Code::sub>(), pair<inner, Code::sub, true>(),
+                    pair<inner, Code::div>(), pair<inner, Code::div, true>(),
+                    pair<inner, Code::max>(), pair<inner, Code::max, true>()};
+}
+
+constexpr std::array kPairs{pairs_of<Code::add>(), pairs_of<Code::sub>(), pairs_of<Code::mul>(),
+                            pairs_of<Code::div>()};
+constexpr std::array kOthers{
+    pair<Code::sqrt, Code::add>(),           pair<Code::add, Code::sqrt>(),
+    pair<Code::div, Code::sqrt>(),           pair<Code::gt, Code::mul>(),
+    tree<Code::mul, Code::mul, Code::add>(), tree<Code::mul, Code::mul, Code::sub>(),
+};
+
+Sweep combination_for(Code left, Code right, Code outer, bool second) {
+  // These two don't care which operand comes first.
+  if (outer == Code::add || outer == Code::mul) second = false;
+  const auto find = [&](const auto& table) -> Sweep {
+    for (const Combination& c : table) {
+      if (c.left == left && c.right == right && c.outer == outer && c.second == second) return c.sweep;
+    }
+    return nullptr;
+  };
+  for (const auto& table : kPairs) {
+    if (const Sweep found = find(table)) return found;
+  }
+  return find(kOthers);
+}
+
 }  // namespace tapestry::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tapestry::kernels {
 HWY_EXPORT(sweep_for);
+HWY_EXPORT(combination_for);
+
 Sweep find_sweep(Lane lane, Code code) { return HWY_DYNAMIC_DISPATCH(sweep_for)(lane, code); }
+
+Sweep find_pair(Lane lane, Code inner, Code outer, bool second) {
+  return lane == Lane::f32 ? HWY_DYNAMIC_DISPATCH(combination_for)(inner, Code::copy, outer, second)
+                           : nullptr;
+}
+Sweep find_tree(Lane lane, Code left, Code right, Code outer) {
+  return lane == Lane::f32 ? HWY_DYNAMIC_DISPATCH(combination_for)(left, right, outer, false) : nullptr;
+}
+
 }  // namespace tapestry::kernels
 #endif

@@ -23,6 +23,13 @@ using Sweep = void (*)(const Source* operands, void* out, std::int64_t count);
 /// Null if the lane doesn't have the code.
 Sweep find_sweep(Lane lane, Code code);
 
+/// Two instructions in one pass: outer(inner(a, b), c), or outer(c, inner(a, b)) if the inner one's result is
+/// the second operand. Unary ones: outer(inner(a), b), outer(inner(a, b)). The same bits as one after the
+/// other. Null if there is no such pass.
+Sweep find_pair(Lane lane, Code inner, Code outer, bool second);
+/// Three instructions in one pass: outer(left(a, b), right(c, d)).
+Sweep find_tree(Lane lane, Code left, Code right, Code outer);
+
 /// Converts rows of strided elements to a block, or a block to rows. Strides are in elements.
 using Load = void (*)(const void* from, std::int64_t row_stride, std::int64_t stride, std::int64_t rows,
                       std::int64_t columns, void* block);

@@ -42,13 +42,20 @@ HWY_INLINE void store_first(hn::Vec<D> v, D d, T* to, std::int64_t count) {
   }
 }
 
+// x86's maximum is its second operand if either is NaN, so a NaN in the second comes through by itself.
+constexpr bool kSecondIfNan = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3;
+
 template <class V>
 HWY_INLINE V max_or_nan(V a, V b) {
-  return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Max(a, b)));
+  V larger = hn::Max(a, b);
+  if constexpr (!kSecondIfNan) larger = hn::IfThenElse(hn::IsNaN(b), b, larger);
+  return hn::IfThenElse(hn::IsNaN(a), a, larger);
 }
 template <class V>
 HWY_INLINE V min_or_nan(V a, V b) {
-  return hn::IfThenElse(hn::IsNaN(a), a, hn::IfThenElse(hn::IsNaN(b), b, hn::Min(a, b)));
+  V smaller = hn::Min(a, b);
+  if constexpr (!kSecondIfNan) smaller = hn::IfThenElse(hn::IsNaN(b), b, smaller);
+  return hn::IfThenElse(hn::IsNaN(a), a, smaller);
 }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE

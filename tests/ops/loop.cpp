@@ -390,6 +390,61 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
   }
 }
 
+// Pairwise summation of n numbers errs by log2(n) units of the last place at worst, and far less as a rule.
+template <class T>
+void check_sums(const Shape& extents, const Shape& kept) {
+  Generator random(5);
+  Loop loop{.extents = extents, .lane = std::is_same_v<T, float> ? Lane::f32 : Lane::f64};
+  loop.inputs = {{dtype_of<T>, strides_of(extents)}};
+  loop.outputs = {{Operand::input(0), dtype_of<T>, Reduce::sum, kept}};
+  Case one(loop, random);
+  auto* values = static_cast<T*>(one.inputs[0].data());
+  for (std::int64_t i = 0; i < extents.elements(); ++i) values[i] = T(0.1) + T(random() % 1000) / 1000;
+  const void* inputs[] = {values};
+  const NaiveResult expected = evaluate_naively(loop, inputs)[0];
+  const std::vector<Storage> got = one.run();
+  double worst = 0;
+  for (std::size_t i = 0; i < expected.values.size(); ++i) {
+    const long double value = load_naively(dtype_of<T>, got[0].data(), expected.offsets[i]);
+    worst = std::max(
+        worst, double(std::abs(value / expected.values[i] - 1)) / double(std::numeric_limits<T>::epsilon()));
+  }
+  BOOST_TEST(worst < 2, "sums over " << extents << " are off by " << worst << " units");
+}
+
+BOOST_AUTO_TEST_CASE(sums_are_accurate) {
+  for (const auto& [extents, kept] : std::vector<std::pair<Shape, Shape>>{{{2000000}, {0}},
+                                                                          {{3, 500000}, {1, 0}},
+                                                                          {{400000, 3}, {0, 1}},
+                                                                          {{3000, 500}, {0, 1}},
+                                                                          {{64, 6000}, {0, 0}}}) {
+    check_sums<float>(extents, kept);
+    check_sums<double>(extents, kept);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(infinities_and_overflow_in_sums) {
+  const auto sum = [](std::vector<double> values) {
+    const auto n = std::int64_t(values.size());
+    const CompiledLoop compiled({.extents = {n},
+                                 .lane = Lane::f64,
+                                 .inputs = {{DType::f64, {1}}},
+                                 .outputs = {{Operand::input(0), DType::f64, Reduce::sum, {0}}}});
+    std::vector<std::byte> scratch(compiled.scratch_bytes());
+    double out = 0;
+    const void* inputs[] = {values.data()};
+    void* outputs[] = {&out};
+    compiled.run(inputs, outputs, scratch.data());
+    return out;
+  };
+  const double infinity = std::numeric_limits<double>::infinity();
+  BOOST_TEST(sum({1, infinity, 2}) == infinity);
+  BOOST_TEST(sum({-infinity, 1}) == -infinity);
+  BOOST_TEST(std::isnan(sum({infinity, -infinity})));
+  BOOST_TEST(sum({1e308, 1e308}) == infinity);
+  BOOST_TEST(sum({}) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   BOOST_CHECK_EXCEPTION(
       CompiledLoop({.extents = {2}, .code = {{Code::add, Operand::constant(1), Operand::result(0)}}}), Error,
