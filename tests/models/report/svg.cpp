@@ -126,6 +126,13 @@ BOOST_AUTO_TEST_CASE(ticks_are_round) {
   BOOST_TEST(checked(chart_of({7, 8, 9})).find(">1.5<") == std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(huge_values_stay_on_the_chart) {
+  const std::string markup = checked(chart_of({kMax, -kMax, 1}));
+  BOOST_TEST(markup.find("100000") == std::string::npos);
+  BOOST_TEST(markup.find(">-1e300<") != std::string::npos);
+  BOOST_TEST(markup.find(">0<") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(limits_clip) {
   LineChart chart = chart_of({0, 1, 1000});
   chart.y_max = 2;
