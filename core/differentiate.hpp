@@ -19,4 +19,14 @@ std::vector<Var> gradients(const Operand& y, std::span<const State> wrt, std::op
 /// With respect to one variable.
 Var gradient(const Operand& y, const Operand& x, std::optional<Var> cotangent = {});
 
+/// While it lives, this thread differentiates `op` by the rules of `stand_in`: for tests, which break rules
+/// to see that the checks notice.
+class RuleOverride {
+ public:
+  RuleOverride(const Op& op, const Op& stand_in);
+  ~RuleOverride();
+  RuleOverride(const RuleOverride&) = delete;
+  RuleOverride& operator=(const RuleOverride&) = delete;
+};
+
 }  // namespace tapestry
