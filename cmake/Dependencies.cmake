@@ -6,7 +6,7 @@ find_dependency(TBB)
 find_dependency(PkgConfig)
 
 # These come as pkg-config modules: PkgConfig::tapestry_openblas and so on.
-foreach(module openblas libhwy libarchive)
+foreach(module openblas libhwy libarchive stb)
   pkg_check_modules(tapestry_${module} QUIET IMPORTED_TARGET GLOBAL ${module})
   if(NOT tapestry_${module}_FOUND)
     set(tapestry_FOUND FALSE)
