@@ -39,6 +39,7 @@
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>

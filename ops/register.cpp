@@ -3,6 +3,7 @@
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
@@ -18,6 +19,7 @@ void register_ops(Registry& registry) {
   register_activations(registry);
   register_reduce(registry);
   register_shape(registry);
+  register_matmul(registry);
   register_softmax(registry);
   register_norm(registry);
   register_loss(registry);
