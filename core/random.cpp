@@ -8,6 +8,13 @@
 
 namespace tapestry {
 
+std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t user) {
+  // The last stream is set aside for this.
+  const auto words = philox4x32({low_word(user), high_word(user), 0xffffffff, 0xffffffff},
+                                {low_word(seed), high_word(seed)});
+  return std::uint64_t{words[1]} << 32 | words[0];
+}
+
 std::uint64_t Random::bits() {
   half_left_ = !half_left_;
   if (half_left_) {
@@ -19,7 +26,10 @@ std::uint64_t Random::bits() {
   return std::uint64_t{words_[3]} << 32 | words_[2];
 }
 
-double Random::uniform() { return double(bits() >> 11) * 0x1p-53; }
+double Random::uniform() {
+  const std::uint64_t word = bits();
+  return unit_f64(low_word(word), high_word(word));
+}
 
 double Random::normal() {
   normal_left_ = !normal_left_;

@@ -34,6 +34,9 @@ constexpr double unit_f64(std::uint32_t low, std::uint32_t high) {
   return double((std::uint64_t{high} << 32 | low) >> 11) * 0x1p-53;
 }
 
+/// A seed for one of many users of another: each layer's dropout, each tensor's initial values.
+std::uint64_t derive_seed(std::uint64_t seed, std::uint64_t user);
+
 /// A sequence of random numbers determined by (seed, stream), for initial values, shuffles and augmentation.
 /// Streams of one seed are independent of each other: use one for each purpose, epoch or sample.
 class Random {

@@ -44,6 +44,15 @@ BOOST_AUTO_TEST_CASE(a_sequence_is_a_function_of_seed_and_stream) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(derived_seeds_differ) {
+  std::set<std::uint64_t> seen;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    for (std::uint64_t user = 0; user < 50; ++user)
+      BOOST_TEST_REQUIRE(seen.insert(derive_seed(seed, user)).second);
+  }
+  BOOST_TEST(derive_seed(3, 4) == derive_seed(3, 4));
+}
+
 BOOST_AUTO_TEST_CASE(uniform_and_normal_have_their_moments) {
   constexpr int n = 200'000;
   Random random(42);

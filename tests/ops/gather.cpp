@@ -152,6 +152,16 @@ BOOST_AUTO_TEST_CASE(a_base_may_be_added_to_in_place) {
   BOOST_TEST(identical(y, Tensor::from({6.0f, 2.0f, 33.0f}, {3})));
 }
 
+BOOST_AUTO_TEST_CASE(a_large_base_is_added_to_once) {
+  const Tensor base = random_tensor({5000, 33}, DType::f32, 1),
+               updates = random_tensor({900, 33}, DType::f32, 2);
+  const Tensor indices = random_indices(900, 5000, DType::i32);
+  Tensor y = base;
+  const View view = y.mutable_view();
+  kernels::scatter_add(view, 0, indices.view(), updates.view(), view);
+  BOOST_TEST(identical(y, scattered_by_the_book<float>(base, 0, indices, updates)));
+}
+
 BOOST_AUTO_TEST_CASE(an_index_outside_is_named_and_nothing_is_written) {
   const Tensor x = random_tensor({10, 2}, DType::f32, 1);
   const Tensor high = Tensor::from<std::int32_t>({0, 9, 3, 12, 77}, {5});

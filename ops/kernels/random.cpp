@@ -1,0 +1,143 @@
+#include <tapestry/core/random.hpp>
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/ops/kernels/random.hpp>
+#include <tapestry/ops/kernels/targets.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+// The order matters.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tapestry/ops/kernels/random.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tapestry::kernels::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// The upper halves of the 64-bit products of 32-bit lanes.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V multiply_high(D d, V a, V b) {
+#if HWY_TARGET == HWY_SCALAR
+  return hn::Set(d, std::uint32_t(std::uint64_t{hn::GetLane(a)} * hn::GetLane(b) >> 32));
+#else
+  const hn::Repartition<std::uint64_t, D> wide;
+  const auto even = hn::ShiftRight<32>(hn::MulEven(a, b));
+  const auto odd = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(wide, a))), b);
+  const auto upper = hn::Set(wide, 0xffffffff00000000u);
+  return hn::BitCast(d, hn::Or(even, hn::And(odd, upper)));
+#endif
+}
+
+/// philox4x32 of a counter in each lane.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void philox(D d, V& c0, V& c1, V& c2, V& c3, std::uint32_t key0, std::uint32_t key1) {
+  const V m0 = hn::Set(d, 0xd2511f53u), m1 = hn::Set(d, 0xcd9e8d57u);
+  for (int round = 0; round < 10; ++round) {
+    const V high0 = multiply_high(d, c0, m0), high1 = multiply_high(d, c2, m1);
+    const V low0 = hn::Mul(c0, m0), low1 = hn::Mul(c2, m1);
+    c0 = hn::Xor(hn::Xor(high1, c1), hn::Set(d, key0));
+    c1 = low1;
+    c2 = hn::Xor(hn::Xor(high0, c3), hn::Set(d, key1));
+    c3 = low0;
+    key0 += 0x9e3779b9u;
+    key1 += 0xbb67ae85u;
+  }
+}
+
+// The most words that one vector of counters makes.
+constexpr std::size_t kWords = HWY_MAX_BYTES;
+
+/// Calls `store(d, words 0, 1, 2, 3, count)` for the `blocks` counters from `first` on, a vector of them at a
+/// time; count tells how many lanes of it are wanted.
+template <class Store>
+HWY_INLINE void each_block(const RandomKey& key, std::uint64_t first, std::int64_t blocks,
+                           const Store& store) {
+  const hn::ScalableTag<std::uint32_t> d;
+  const auto lanes = std::int64_t(hn::Lanes(d));
+  const auto seed = std::uint64_t(key[0]), step = std::uint64_t(key[1]);
+  for (std::int64_t at = 0; at < blocks; at += lanes) {
+    // The lower word of the counter may run over within the vector.
+    const std::uint64_t block = first + std::uint64_t(at);
+    auto c0 = hn::Add(hn::Set(d, low_word(block)), hn::Iota(d, 0));
+    const auto carry = hn::Lt(c0, hn::Set(d, low_word(block)));
+    const auto upper = hn::Set(d, high_word(block));
+    auto c1 = hn::IfThenElse(carry, hn::Add(upper, hn::Set(d, 1)), upper);
+    auto c2 = hn::Set(d, low_word(step)), c3 = hn::Set(d, high_word(step));
+    philox(d, c0, c1, c2, c3, low_word(seed), high_word(seed));
+    store(d, c0, c1, c2, c3, at, std::min(lanes, blocks - at));
+  }
+}
+
+/// Elements [begin, end) into y[begin] ...; begin is a multiple of 4.
+void uniform_f32(const RandomKey& key, std::int64_t begin, std::int64_t end, float* y) {
+  const hn::ScalableTag<float> df;
+  const hn::RebindToSigned<decltype(df)> di;
+  each_block(key, std::uint64_t(begin / 4), (end - begin + 3) / 4,
+             [&](auto, auto w0, auto w1, auto w2, auto w3, std::int64_t at, std::int64_t count) HWY_ATTR {
+               const auto unit = [&](auto words) HWY_ATTR {
+                 return hn::Mul(hn::ConvertTo(df, hn::BitCast(di, hn::ShiftRight<8>(words))),
+                                hn::Set(df, 0x1p-24f));
+               };
+               const std::int64_t from = begin + 4 * at, wanted = std::min(4 * count, end - from);
+               if (wanted == 4 * std::int64_t(hn::Lanes(df))) {
+                 hn::StoreInterleaved4(unit(w0), unit(w1), unit(w2), unit(w3), df, y + from);
+               } else {
+                 HWY_ALIGN float buffer[kWords];
+                 hn::StoreInterleaved4(unit(w0), unit(w1), unit(w2), unit(w3), df, buffer);
+                 std::copy_n(buffer, wanted, y + from);
+               }
+             });
+}
+
+/// The same in f64; begin is a multiple of 2.
+void uniform_f64(const RandomKey& key, std::int64_t begin, std::int64_t end, double* y) {
+  each_block(key, std::uint64_t(begin / 2), (end - begin + 1) / 2,
+             [&](auto d, auto w0, auto w1, auto w2, auto w3, std::int64_t at, std::int64_t count) HWY_ATTR {
+               HWY_ALIGN std::uint32_t words[kWords];
+               hn::StoreInterleaved4(w0, w1, w2, w3, d, words);
+               const std::int64_t from = begin + 2 * at, wanted = std::min(2 * count, end - from);
+               for (std::int64_t i = 0; i < wanted; ++i)
+                 y[from + i] = unit_f64(words[2 * i], words[2 * i + 1]);
+             });
+}
+
+}  // namespace tapestry::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tapestry::kernels {
+namespace {
+
+HWY_EXPORT(uniform_f32);
+HWY_EXPORT(uniform_f64);
+
+constexpr std::int64_t kChunk = 32 * 1024;
+
+}  // namespace
+
+void random_uniform(const RandomKey& key, const View& y) {
+  const std::int64_t n = y.type.shape.elements();
+  if (y.type.dtype == DType::f32) {
+    const auto fill = HWY_DYNAMIC_DISPATCH(uniform_f32);
+    parallel_ranges(
+        n, kChunk, [&](std::int64_t begin, std::int64_t end) { fill(key, begin, end, y.as<float>()); }, 64);
+  } else {
+    require(y.type.dtype == DType::f64, "random_uniform: ", y.type, " is neither f32 nor f64");
+    const auto fill = HWY_DYNAMIC_DISPATCH(uniform_f64);
+    parallel_ranges(
+        n, kChunk, [&](std::int64_t begin, std::int64_t end) { fill(key, begin, end, y.as<double>()); }, 64);
+  }
+}
+
+void random_permutation(const RandomKey& key, const View& y) {
+  require(y.type.dtype == DType::i64, "random_permutation: ", y.type, " is not i64");
+  permutation({y.as<std::int64_t>(), std::size_t(y.type.shape.elements())}, std::uint64_t(key[0]),
+              std::uint64_t(key[1]));
+}
+
+}  // namespace tapestry::kernels
+#endif

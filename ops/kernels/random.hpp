@@ -1,0 +1,19 @@
+// Random tensors as functions of a key. With a key of {seed, step} element i of a uniform tensor is number i
+// of Random(seed, step) in f64, and word i of the same sequence of words in f32; so it depends on neither the
+// number of threads nor the instruction set.
+#pragma once
+
+#include <tapestry/core/tensor.hpp>
+
+#include <array>
+
+namespace tapestry::kernels {
+
+using RandomKey = std::array<std::int64_t, 2>;  ///< seed, step
+
+/// Fills an f32 or f64 tensor with uniform numbers in [0, 1): 24 random bits each in f32, 53 in f64.
+void random_uniform(const RandomKey& key, const View& y);
+/// Fills an i64 tensor with 0 ... n-1 in random order: permutation(n, seed, step).
+void random_permutation(const RandomKey& key, const View& y);
+
+}  // namespace tapestry::kernels
