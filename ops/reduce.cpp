@@ -3,6 +3,7 @@
 #include <tapestry/ops/algebra.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/kernels/arg_reduce.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/rules.hpp>
@@ -178,19 +179,16 @@ std::optional<Var> if_nothing_to_reduce(C c) {
 
 Type position_type(const Signature& s) { return {DType::i64, nonempty(s).shape}; }
 
-/// The first position of an extreme, or of a NaN.
-Var first_position(C c, std::string_view extreme) {
-  const Var& x = c.x[0];
-  const Shape& axes = axes_of(c.attrs);
-  const Var hit = logical_or(equal(x, emit(registry().at(extreme), {x}, c.attrs)), not_equal(x, x));
-  const Var candidates = where(hit, positions(x.tape(), x.shape(), axes), count(x.shape(), axes));
-  return emit(registry().at("min"), {candidates}, ReduceAttrs{axes});
+template <auto kernel>
+constexpr Op position(std::string_view name) {
+  return {.name = name,
+          .type = position_type,
+          .no_gradient = "a position is no smooth number",
+          .kernel = [](const KernelCall& c) { kernel(c.x[0], axes_of(c.attrs), c.y); }};
 }
 
-constexpr Op kArgmax{
-    .name = "argmax", .type = position_type, .expand = [](C c) { return first_position(c, "max"); }};
-constexpr Op kArgmin{
-    .name = "argmin", .type = position_type, .expand = [](C c) { return first_position(c, "min"); }};
+constexpr Op kArgmax = position<kernels::argmax>("argmax");
+constexpr Op kArgmin = position<kernels::argmin>("argmin");
 
 /// To the first of equals.
 Var select_at(V v, const Op& arg) {

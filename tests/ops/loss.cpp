@@ -1,6 +1,7 @@
 #include "../support/graphs.hpp"
 #include "../support/thrown.hpp"
 
+#include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/program.hpp>
@@ -16,7 +17,6 @@
 using namespace tapestry;
 using test::f64;
 using test::numbers;
-using test::slope_error;
 
 namespace {
 
@@ -90,12 +90,12 @@ BOOST_AUTO_TEST_CASE(slopes) {
   const auto hinge = [](X x) { return multiclass_hinge(x[0], x[1], 0.9); };
   const auto squared = [](X x) { return mean_squared_error(x[0], x[1]); };
   const auto penalty = [](X x) { return l2_penalty(x[0], 3.14); };
-  BOOST_TEST(slope_error(cross, {kScores, kLabels}) < 1e-9);
-  BOOST_TEST(slope_error(hinge, {kScores, kLabels}) < 1e-9);
-  BOOST_TEST(slope_error(squared, {kScores, Tensor::linspace(-1, 1, {2, 3})}) < 1e-9);
-  BOOST_TEST(slope_error(penalty, {kScores}) < 1e-9);
+  BOOST_TEST(check_gradients(cross, {kScores, kLabels}).error < 1e-9);
+  BOOST_TEST(check_gradients(hinge, {kScores, kLabels}).error < 1e-9);
+  BOOST_TEST(check_gradients(squared, {kScores, Tensor::linspace(-1, 1, {2, 3})}).error < 1e-9);
+  BOOST_TEST(check_gradients(penalty, {kScores}).error < 1e-9);
   const auto second = [&](X x) { return gradient(cross(x), x[0]); };
-  BOOST_TEST(slope_error(second, {kScores, kLabels}) < 1e-9);
+  BOOST_TEST(check_gradients(second, {kScores, kLabels}).error < 1e-9);
 }
 
 BOOST_AUTO_TEST_CASE(hinge_by_hand) {

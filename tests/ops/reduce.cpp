@@ -1,6 +1,7 @@
 #include "../support/graphs.hpp"
 #include "../support/thrown.hpp"
 
+#include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/ops/compare.hpp>
@@ -17,7 +18,6 @@ using namespace tapestry;
 using test::f64;
 using test::numbers;
 using test::simplified;
-using test::slope_error;
 
 namespace {
 
@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(slopes) {
       const auto error = [&](R op) {
         const auto value = [&](std::span<const Var> x) { return op(x[0], axes, keep); };
         const auto slope = [&](std::span<const Var> x) { return gradient(sum(exp(value(x))), x[0]); };
-        return std::fmax(slope_error(value, {kBlock}), slope_error(slope, {kBlock}));
+        return std::fmax(check_gradients(value, {kBlock}).error, check_gradients(slope, {kBlock}).error);
       };
       BOOST_TEST(error(sum) < 1e-7);
       BOOST_TEST(error(mean) < 1e-8);
@@ -130,9 +130,12 @@ BOOST_AUTO_TEST_CASE(slopes) {
       BOOST_TEST(error(norm) < 1e-7);
       BOOST_TEST(error(logsumexp) < 1e-7);
       for (const double correction : {0.0, 1.0}) {
-        BOOST_TEST(slope_error([&](auto x) { return var(x[0], axes, keep, correction); }, {kBlock}) < 1e-8);
-        BOOST_TEST(slope_error([&](auto x) { return stddev(x[0], axes, keep, correction); }, {kBlock}) <
-                   1e-8);
+        BOOST_TEST(
+            check_gradients([&](auto x) { return var(x[0], axes, keep, correction); }, {kBlock}).error <
+            1e-8);
+        BOOST_TEST(
+            check_gradients([&](auto x) { return stddev(x[0], axes, keep, correction); }, {kBlock}).error <
+            1e-8);
       }
     }
   }

@@ -84,44 +84,6 @@ std::string simplified_gradient(const std::function<Var(Var)>& f, const Type& x)
   return formula(graph, graph.outputs.front());
 }
 
-double slope_error(const std::function<Var(std::span<const Var>)>& f, std::initializer_list<Tensor> x) {
-  Tape tape;
-  std::vector<Tensor> fed(x);
-  std::vector<Var> inputs;
-  for (std::size_t i = 0; i < fed.size(); ++i) inputs.push_back(tape.input(text("x", i), fed[i].type()));
-  const Var y = f(inputs);
-  const Var loss = sum(y * tape.constant(signed_numbers(y.shape())));
-  std::vector<Var> wrt;
-  for (const Var& input : inputs) {
-    if (is_floating(input.dtype())) wrt.push_back(input);
-  }
-  std::vector<Var> outputs = gradients(loss, wrt);
-  outputs.push_back(loss);
-  const Graph graph = tape.take(outputs);
-  const std::vector<Tensor> found = interpret(graph, fed);
-  Graph only_loss = graph;
-  only_loss.outputs = {graph.outputs.back()};
-
-  double largest = 0;
-  for (std::size_t i = 0, k = 0; i < fed.size(); ++i) {
-    if (!is_floating(fed[i].dtype())) continue;
-    const Tensor& g = found[k++];
-    for (std::int64_t e = 0; e < g.elements(); ++e) {
-      const auto at = [&](double step) {
-        std::vector<Tensor> moved = fed;
-        moved[i].mutable_values<double>()[std::size_t(e)] += step;
-        return interpret(only_loss, moved)[0].item();
-      };
-      constexpr double kStep = 1e-4;
-      // Two central differences, so that the error is of fourth order.
-      const double slope = (8 * (at(kStep) - at(-kStep)) - (at(2 * kStep) - at(-2 * kStep))) / (12 * kStep);
-      largest = std::fmax(largest, difference(slope, g.at(e)));
-      if (std::isnan(g.at(e))) return INFINITY;
-    }
-  }
-  return largest;
-}
-
 double rule_error(const std::function<Var(Var)>& f, const Tensor& x) {
   Tape tape;
   const Var input = tape.constant(x);

@@ -28,11 +28,8 @@ std::string simplified(const std::function<Var(Var x, Var y)>& f, const Type& x 
 /// What all passes make of the gradient of f(x) with cotangent g.
 std::string simplified_gradient(const std::function<Var(Var x)>& f, const Type& x = {DType::f64, {2, 3}});
 
-/// The largest difference between the gradient of sum(f(x) * c) for signed numbers c and central differences,
-/// over all elements of all x, relative to numbers above 1.
-double slope_error(const std::function<Var(std::span<const Var> x)>& f, std::initializer_list<Tensor> x);
-
-/// The largest difference between an op's own derivative rule and the derivative of its definition, likewise.
+/// The largest difference between an op's own derivative rule and the derivative of its definition,
+/// relative to numbers above 1.
 /// f records the op last.
 double rule_error(const std::function<Var(Var)>& f, const Tensor& x);
 
