@@ -1,6 +1,7 @@
 // Everything that Tapestry offers.
 #pragma once
 
+#include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/print.hpp>
@@ -24,6 +25,11 @@
 #include <tapestry/core/state.hpp>
 #include <tapestry/core/tape.hpp>
 #include <tapestry/core/tensor.hpp>
+#include <tapestry/models/data/cifar10.hpp>
+#include <tapestry/models/data/dataset.hpp>
+#include <tapestry/models/data/image_file.hpp>
+#include <tapestry/models/data/loader.hpp>
+#include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/report/confusion.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/html.hpp>
@@ -45,3 +51,8 @@
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/softmax.hpp>
+#include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/clip.hpp>
+#include <tapestry/optim/optimizer.hpp>
+#include <tapestry/optim/schedule.hpp>
+#include <tapestry/optim/sgd.hpp>
