@@ -98,7 +98,7 @@ class Patience {
   static constexpr std::chrono::microseconds kLongest{1000};
 
   bool give_way_;
-  int looks_ = 0;
+  std::int64_t looks_ = 0;
   std::chrono::steady_clock::time_point since_;
 };
 
@@ -114,6 +114,7 @@ class Team {
 
   void resize(int count) {
     if (count == count_) return;
+    while (taken_.exchange(true)) std::this_thread::yield();  // another thread's loop ends first
     retire_ = true;
     while (members_ != 0) std::this_thread::yield();
     retire_ = false;
@@ -122,6 +123,7 @@ class Team {
     arena_.initialize(count);
     count_ = count;
     crowded_ = count > cpus_of_affinity();
+    taken_ = false;
   }
 
   /// False if another thread has the team.
@@ -203,7 +205,7 @@ class Team {
   std::mutex error_mutex_;
   std::exception_ptr error_;
   std::int64_t error_chunk_ = 0;
-  int count_ = 0;
+  std::atomic<int> count_ = 0;
   bool crowded_ = false;
   std::optional<tbb::global_control> limit_;
   tbb::task_arena arena_;
@@ -229,6 +231,7 @@ int thread_count() { return team().count(); }
 void set_thread_count(int count) {
   require(count >= 1 && count <= kMostThreads, "the number of threads is ", count, ", not from 1 to ",
           kMostThreads);
+  require(!serial, "set_thread_count: called within a parallel loop");
   team().resize(count);
 }
 

@@ -23,8 +23,8 @@ void parallel_for(std::int64_t chunks, FunctionRef<void(std::int64_t)> body);
 /// may use: its affinity mask and its control group's quota count, not what the machine has.
 int thread_count();
 
-/// Takes effect for calls that follow; never call it while parallel work runs. Throws if not in [1, 1024].
-/// More threads than CPUs are allowed.
+/// Takes effect for loops that begin later. Throws if not in [1, 1024] or if called within a loop. More
+/// threads than CPUs are allowed.
 void set_thread_count(int count);
 
 /// Splits `size` into even pieces of about `most` at most, cut at multiples of `align`. The pieces follow

@@ -113,6 +113,9 @@ BOOST_AUTO_TEST_CASE(impossible_thread_counts_are_refused) {
   });
   BOOST_CHECK_THROW(set_thread_count(-2), Error);
   BOOST_CHECK_THROW(set_thread_count(1 << 20), Error);
+  set_thread_count(2);
+  BOOST_CHECK_THROW(parallel_for(4, [](std::int64_t) { set_thread_count(3); }), Error);
+  BOOST_TEST(thread_count() == 2);
 }
 
 BOOST_AUTO_TEST_CASE(a_quota_rounds_up) {
