@@ -44,12 +44,14 @@
 #include <tapestry/ops/axes.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/indexing.hpp>
 #include <tapestry/ops/loss.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/slice.hpp>
 #include <tapestry/ops/softmax.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/clip.hpp>

@@ -2,12 +2,14 @@
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/indexing.hpp>
 #include <tapestry/ops/loss.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/slice.hpp>
 #include <tapestry/ops/softmax.hpp>
 
 namespace tapestry {
@@ -19,6 +21,8 @@ void register_ops(Registry& registry) {
   register_activations(registry);
   register_reduce(registry);
   register_shape(registry);
+  register_slice(registry);
+  register_indexing(registry);
   register_matmul(registry);
   register_softmax(registry);
   register_norm(registry);

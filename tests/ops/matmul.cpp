@@ -1,7 +1,8 @@
-#include "../support/central_differences.hpp"
-#include "../support/rewritten.hpp"
+#include "../support/graphs.hpp"
+#include "../support/random_tensor.hpp"
 #include "../support/thrown.hpp"
 
+#include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/registry.hpp>
@@ -109,6 +110,10 @@ const std::pair<Shape, Shape> kShapes[] = {
     {{0}, {0}},
 };
 
+double derivative_error(const CheckedFunction& f, const std::vector<Tensor>& inputs) {
+  return check_gradients(f, inputs, {.order = 2}).error;
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(matmul)
@@ -143,7 +148,7 @@ BOOST_AUTO_TEST_CASE(derivatives_of_first_and_second_order) {
   const auto gram = [](std::span<const Var> v) {
     return tapestry::matmul(v[0], v[0], {.transpose_b = true});
   };
-  BOOST_TEST(derivative_error(gram, {random_tensor({2, 3})}) < 1e-8);
+  BOOST_TEST(derivative_error(gram, {random_tensor({2, 3})}) < 1e-7);
 }
 
 BOOST_AUTO_TEST_CASE(mistakes_name_operands_shapes_and_lines) {
@@ -199,34 +204,28 @@ BOOST_AUTO_TEST_CASE(linear_is_a_product_and_a_bias) {
 }
 
 BOOST_AUTO_TEST_CASE(transposes_are_absorbed) {
-  const std::vector<Type> types = {{DType::f32, {2, 3}}, {DType::f32, {4, 3}}};
-  using Vars = std::span<const Var>;
-  check_rewritten(
-      simplify, types, [](Vars x) { return tapestry::matmul(x[0], transpose(x[1])); },
-      [](Vars x) { return tapestry::matmul(x[0], x[1], {.transpose_b = true}); });
-  check_rewritten(
-      simplify, types,
-      [](Vars x) {
-        return tapestry::matmul(transpose(x[1]), transpose(x[0]), {true, false});
-      },
-      [](Vars x) {
-        return tapestry::matmul(x[1], x[0], {false, true});
-      });
-  check_rewritten(
-      simplify, {{DType::f32, {5, 2, 3}}},
-      [](Vars x) {
-        return tapestry::matmul(permute(x[0], {0, 2, 1}), x[0]);
-      },
-      [](Vars x) { return tapestry::matmul(x[0], x[0], {.transpose_a = true}); });
+  const auto simple = [](const std::function<Var(Var, Var)>& f, const Shape& x, const Shape& y) {
+    return simplified(f, {DType::f64, x}, {DType::f64, y});
+  };
+  BOOST_TEST(simple([](Var x, Var y) { return tapestry::matmul(x, transpose(y)); }, {2, 3}, {4, 3}) ==
+             "matmul(x, y){transpose_a=false, transpose_b=true}");
+  BOOST_TEST(simple(
+                 [](Var x, Var y) {
+                   return tapestry::matmul(transpose(y), transpose(x), {true, false});
+                 },
+                 {2, 3}, {4, 3}) == "matmul(y, x){transpose_a=false, transpose_b=true}");
+  BOOST_TEST(simple(
+                 [](Var x, Var) {
+                   return tapestry::matmul(permute(x, {0, 2, 1}), x);
+                 },
+                 {5, 2, 3}, {}) == "matmul(x, x){transpose_a=true, transpose_b=false}");
   // A batch moved to another place is no transpose.
-  check_rewritten(
-      simplify, {{DType::f32, {5, 2, 2}}},
-      [](Vars x) {
-        return tapestry::matmul(permute(x[0], {2, 1, 0}), permute(x[0], {1, 0, 2}));
-      },
-      [](Vars x) {
-        return tapestry::matmul(permute(x[0], {2, 1, 0}), permute(x[0], {1, 0, 2}));
-      });
+  BOOST_TEST(simple(
+                 [](Var x, Var) {
+                   return tapestry::matmul(permute(x, {2, 1, 0}), x);
+                 },
+                 {2, 2, 2},
+                 {}) == "matmul(permute(x){order=[2, 1, 0]}, x){transpose_a=false, transpose_b=false}");
 }
 
 BOOST_AUTO_TEST_CASE(a_batch_by_one_matrix_has_one_product_for_its_gradient) {
