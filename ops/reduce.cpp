@@ -8,6 +8,7 @@
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/rules.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/slice.hpp>
 
 #include <algorithm>
 
@@ -148,6 +149,35 @@ constexpr Op kMean{.name = "mean", .type = reduced_floating<ReduceAttrs>, .expan
                      return mean_along(c.x[0], axes_of(c.attrs));
                    }};
 
+/// The first half times the second, until one is left: log n products, none of which divides.
+Var product(C c) {
+  const Var& x = c.x[0];
+  const Shape& axes = axes_of(c.attrs);
+  const Shape kept = without(x.shape(), axes);
+  std::int64_t n = count(x.shape(), axes);
+  if (n == 0) return broadcast_to(rules::number(x, 1), kept);
+
+  Shape order = axes;
+  Shape rows{n};
+  for (int i = 0; i < x.rank(); ++i) {
+    if (std::ranges::find(axes, i) != axes.end()) continue;
+    order.push_back(i);
+    rows.push_back(x.shape()[i]);
+  }
+  Var left = reshape(permute(x, order), rows);
+  std::optional<Var> odd;  // the product of those that had no partner
+  for (; n > 1; n /= 2) {
+    if (n % 2) {
+      const Var last = slice(left, 0, n - 1, n);
+      odd = odd ? *odd * last : last;
+    }
+    left = slice(left, 0, 0, n / 2) * slice(left, 0, n / 2, n / 2 * 2);
+  }
+  return reshape(odd ? left * *odd : left, kept);
+}
+
+constexpr Op kProd{.name = "prod", .type = reduced, .expand = product};
+
 constexpr Op kAll{.name = "all", .type = reduced_logical, .expand = [](C c) {
                     return equal(plain_sum(cast(logical_not(c.x[0]), DType::i64), axes_of(c.attrs)), 0);
                   }};
@@ -285,6 +315,7 @@ Var reduce(const Op& op, const Operand& x, const Axes& axes, bool keep_dims, dou
 Var sum(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kSum, x, axes, keep_dims); }
 Var sum_to(const Operand& x, const Shape& shape) { return emit(kSumTo, {x}, ShapeAttrs{shape}); }
 Var mean(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kMean, x, axes, keep_dims); }
+Var prod(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kProd, x, axes, keep_dims); }
 Var max(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kMax, x, axes, keep_dims); }
 Var min(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kMin, x, axes, keep_dims); }
 Var argmax(const Operand& x, const Axes& axes, bool keep_dims) { return reduce(kArgmax, x, axes, keep_dims); }
@@ -303,8 +334,8 @@ Var stddev(const Operand& x, const Axes& axes, bool keep_dims, double correction
 }
 
 void register_reduce(Registry& registry) {
-  for (const Op* op : {&kSum, &kSumTo, &kMean, &kAll, &kAny, &kMax, &kMin, &kArgmax, &kArgmin, &kVar, &kStd,
-                       &kNorm, &kLogsumexp}) {
+  for (const Op* op : {&kSum, &kSumTo, &kMean, &kProd, &kAll, &kAny, &kMax, &kMin, &kArgmax, &kArgmin, &kVar,
+                       &kStd, &kNorm, &kLogsumexp}) {
     registry.add(*op);
   }
 }

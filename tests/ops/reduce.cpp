@@ -71,11 +71,32 @@ BOOST_AUTO_TEST_CASE(moments) {
   BOOST_TEST(evaluate(var(tape.constant(far))).item() == 0.6513671875);
 }
 
+BOOST_AUTO_TEST_CASE(products) {
+  Tape tape;
+  const Var x = tape.constant(Tensor::linspace(1, 12, {2, 3, 2}));
+  BOOST_TEST(described(prod(x, 1)) == "f64 [2, 2]: 15 48 693 960");
+  BOOST_TEST(described(prod(x, {2, 0}, kKeepDims)) == "f64 [1, 3, 1]: 112 1080 3960");
+  BOOST_TEST(described(prod(x, Axes(std::vector<int>{}))) == text("f64 [2, 3, 2]: ", numbers(x)));
+  BOOST_TEST(described(prod(tape.constant(Tensor::from({2, -3, 4}, {3})))) == "i32 []: -24");
+  double factorial = 1;
+  for (int n = 0; n <= 17; ++n) {
+    if (n > 0) factorial *= n;
+    BOOST_TEST(evaluate(prod(tape.constant(Tensor::linspace(1, n, {n})))).item() == factorial);
+  }
+  // Zeros are no special case, of any order.
+  const Var zeros = f64(tape, {3, 3}, {2, 3, 4, 0, 3, 4, 0, 0, 4});
+  const Var g = gradient(sum(prod(zeros, 1)), zeros);
+  BOOST_TEST(numbers(g) == "12 8 6 12 0 0 0 0 0");
+  BOOST_TEST(numbers(gradient(sum(g), zeros)) == "7 6 5 7 4 3 4 4 0");
+}
+
 BOOST_AUTO_TEST_CASE(of_nothing) {
   Tape tape;
   const Var x = tape.constant(Tensor(DType::f64, {0, 2}));
   BOOST_TEST(described(sum(x, 0)) == "f64 [2]: 0 0");
   BOOST_TEST(described(mean(x, 0)) == "f64 [2]: nan nan");
+  BOOST_TEST(described(prod(x, 0)) == "f64 [2]: 1 1");
+  BOOST_TEST(described(gradient(sum(prod(x, 0)), x)) == "f64 [0, 2]: ");
   BOOST_TEST(described(var(x, 0)) == "f64 [2]: nan nan");
   BOOST_TEST(described(norm(x, 0)) == "f64 [2]: 0 0");
   BOOST_TEST(described(all(x > 0, 0)) == "bool [2]: 1 1");
@@ -125,6 +146,7 @@ BOOST_AUTO_TEST_CASE(slopes) {
       };
       BOOST_TEST(error(sum) < 1e-7);
       BOOST_TEST(error(mean) < 1e-8);
+      BOOST_TEST(error(prod) < 1e-7);
       BOOST_TEST(error(max) < 1e-8);
       BOOST_TEST(error(min) < 1e-8);
       BOOST_TEST(error(norm) < 1e-7);
