@@ -49,6 +49,7 @@
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/slice.hpp>

@@ -7,6 +7,7 @@
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/slice.hpp>
@@ -24,6 +25,7 @@ void register_ops(Registry& registry) {
   register_slice(registry);
   register_indexing(registry);
   register_matmul(registry);
+  register_random(registry);
   register_softmax(registry);
   register_norm(registry);
   register_loss(registry);
