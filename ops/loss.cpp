@@ -163,7 +163,8 @@ constexpr Op kAccuracy{.name = "accuracy",
                            [](C c) {
                              const Var right = equal(argmax(c.x[0], 1), cast(c.x[1], DType::i64));
                              return mean(cast(right, DType::f32));
-                           }};
+                           },
+                       .no_gradient = "constant but for the steps"};
 
 }  // namespace
 

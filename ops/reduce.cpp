@@ -178,13 +178,20 @@ Var product(C c) {
 
 constexpr Op kProd{.name = "prod", .type = reduced, .expand = product};
 
-constexpr Op kAll{.name = "all", .type = reduced_logical, .expand = [](C c) {
-                    return equal(plain_sum(cast(logical_not(c.x[0]), DType::i64), axes_of(c.attrs)), 0);
-                  }};
+constexpr std::string_view kNoNumber = "the result is no number";
 
-constexpr Op kAny{.name = "any", .type = reduced_logical, .expand = [](C c) {
-                    return not_equal(plain_sum(cast(c.x[0], DType::i64), axes_of(c.attrs)), 0);
-                  }};
+constexpr Op kAll{
+    .name = "all",
+    .type = reduced_logical,
+    .expand =
+        [](C c) { return equal(plain_sum(cast(logical_not(c.x[0]), DType::i64), axes_of(c.attrs)), 0); },
+    .no_gradient = kNoNumber};
+
+constexpr Op kAny{
+    .name = "any",
+    .type = reduced_logical,
+    .expand = [](C c) { return not_equal(plain_sum(cast(c.x[0], DType::i64), axes_of(c.attrs)), 0); },
+    .no_gradient = kNoNumber};
 
 // --- extremes ---
 
