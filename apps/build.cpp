@@ -1,0 +1,166 @@
+#include "build.hpp"
+
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/models/checkpoint.hpp>
+#include <tapestry/models/data/synthetic_cifar10.hpp>
+#include <tapestry/models/fully_connected.hpp>
+#include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/sgd.hpp>
+
+#include <charconv>
+#include <cstdlib>
+#include <iostream>
+
+namespace fs = std::filesystem;
+
+namespace tapestry::app {
+namespace {
+
+template <class... Parts>
+void demand(bool condition, const Parts&... parts) {
+  if (!condition) throw UsageError(text(parts...));
+}
+
+std::vector<std::int64_t> parse_hidden(const std::string& list) {
+  std::vector<std::int64_t> sizes;
+  for (std::size_t at = 0; at < list.size();) {
+    const std::size_t comma = std::min(list.find(',', at), list.size());
+    std::int64_t size = 0;
+    const auto [end, error] = std::from_chars(list.data() + at, list.data() + comma, size);
+    demand(error == std::errc() && end == list.data() + comma && size > 0,
+           "--hidden takes positive numbers separated by commas, not '", list, "'");
+    sizes.push_back(size);
+    at = comma + 1;
+  }
+  return sizes;
+}
+
+DType parse_precision(const std::string& name) {
+  demand(name == "f32" || name == "f64", "--precision is f32 or f64, not '", name, "'");
+  return name == "f64" ? DType::f64 : DType::f32;
+}
+
+Normalization parse_normalization(const std::string& name) {
+  if (name == "none") return Normalization::none;
+  if (name == "batch") return Normalization::batch;
+  demand(name == "layer", "--normalization is none, batch or layer, not '", name, "'");
+  return Normalization::layer;
+}
+
+fs::path find_data(const Config& config) {
+  if (config.data == "synthetic") {
+    const fs::path folder = "data/synthetic-cifar10";
+    if (!fs::exists(folder / kSyntheticMarker)) {
+      std::cerr << "Drawing the stand-in for CIFAR-10 in " << folder.string() << '\n';
+      write_synthetic_cifar10(folder, 0);
+    }
+    return folder;
+  }
+  if (!config.data.empty()) return config.data;
+  if (const char* named = std::getenv("CIFAR10_DIR"); named && *named) return named;
+  for (const fs::path place : {"data/cifar-10-binary.tar.gz", "data/cifar-10-batches-bin"}) {
+    if (fs::exists(place)) return place;
+  }
+  throw UsageError(
+      "there is no data: name CIFAR-10 by --data or CIFAR10_DIR, fetch it with tools/get_cifar10.sh, or try "
+      "--data synthetic");
+}
+
+}  // namespace
+
+std::unique_ptr<Model> make_model(const Config& config) {
+  demand(config.model == "fully_connected", "there is no model '", config.model,
+         "'; there is: fully_connected");
+  demand(config.keep > 0 && config.keep <= 1, "--keep is a probability above 0, not ", config.keep);
+  demand(config.reg >= 0, "--reg can't be negative");
+  demand(config.weight_scale > 0, "--weight-scale must be positive");
+  FullyConnectedOptions options;
+  options.hidden = parse_hidden(config.hidden);
+  options.weight_scale = config.weight_scale;
+  options.normalization = parse_normalization(config.normalization);
+  options.keep = config.keep;
+  options.reg = config.reg;
+  options.dtype = parse_precision(config.precision);
+  options.seed = config.seed;
+  auto model = std::make_unique<FullyConnectedNet>(options);
+  model->state().create(std::string(kMeanImage), Tensor(DType::f32, {kCifar10Side, kCifar10Side, 3}),
+                        StateKind::statistic);
+  return model;
+}
+
+Optimizer make_optimizer(const Config& config, StateDict& state) {
+  OptimizerOptions options;
+  demand(config.weight_decay >= 0, "--weight-decay can't be negative");
+  demand(config.clip_norm >= 0, "--clip-norm can't be negative");
+  if (config.clip_norm > 0) options.clip_norm = config.clip_norm;
+  const Adam adam(config.beta1, config.beta2, config.epsilon);
+  if (config.optimizer == "adamw") return {state, AdamW(config.weight_decay, adam), options};
+  options.weight_decay = config.weight_decay;
+  if (config.optimizer == "sgd") return {state, Sgd{}, options};
+  if (config.optimizer == "momentum") return {state, Momentum(config.momentum), options};
+  if (config.optimizer == "nesterov") return {state, Nesterov(config.momentum), options};
+  if (config.optimizer == "rmsprop") return {state, RmsProp(config.decay, config.epsilon), options};
+  demand(config.optimizer == "adam", "--optimizer is sgd, momentum, nesterov, rmsprop, adam or adamw, not '",
+         config.optimizer, "'");
+  return {state, adam, options};
+}
+
+Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
+  demand(config.learning_rate > 0, "--learning-rate must be positive");
+  demand(config.epochs >= 0, "--epochs can't be negative");
+  demand(config.warm_up >= 0, "--warm-up can't be negative");
+  const std::int64_t steps = std::max<std::int64_t>(config.epochs * steps_per_epoch, 1);
+  Schedule schedule;
+  if (config.schedule == "constant") schedule = constant_schedule(config.learning_rate);
+  if (config.schedule == "exponential") {
+    schedule = exponential_schedule(config.learning_rate, config.lr_decay, steps_per_epoch);
+  }
+  if (config.schedule == "cosine") schedule = cosine_schedule(config.learning_rate, steps);
+  if (config.schedule == "linear") schedule = linear_schedule(config.learning_rate, steps);
+  demand(bool(schedule), "--schedule is constant, exponential, cosine or linear, not '", config.schedule,
+         "'");
+  return config.warm_up > 0 ? warm_up(config.warm_up, schedule) : schedule;
+}
+
+Cifar10Split load_data(const Config& config) {
+  demand(config.num_train > 0 && config.num_train <= 49'000, "--num-train is between 1 and 49000, not ",
+         config.num_train);
+  demand(config.batch_size > 0 && config.batch_size <= config.num_train, "--batch-size is between 1 and the ",
+         config.num_train, " training images, not ", config.batch_size);
+  Cifar10Split split = split_cifar10(load_cifar10(find_data(config)));
+  split.training = split.training.slice(0, config.num_train);
+  if (split.synthetic) {
+    std::cerr << "The images are a synthetic stand-in for CIFAR-10: drawn shapes, not photographs. "
+                 "Accuracies on them "
+                 "say nothing about CIFAR-10.\n";
+  }
+  return split;
+}
+
+void use_threads(const Config& config) {
+  demand(config.threads >= 0, "--threads can't be negative");
+  if (config.threads > 0) set_thread_count(config.threads);
+}
+
+std::string join(std::span<const std::string> words) {
+  std::string all;
+  for (const std::string& word : words) all += (all.empty() ? "" : ",") + word;
+  return all;
+}
+
+LoadedRun load_run(const fs::path& run, const std::string& checkpoint) {
+  LoadedRun loaded;
+  loaded.config = read_config(run / "config.ini");
+  loaded.model = make_model(loaded.config);
+  const bool named = checkpoint == "best" || checkpoint == "last";
+  const fs::path path = named ? run / (checkpoint + ".safetensors") : fs::path(checkpoint);
+  const Metadata metadata = load_checkpoint(path, loaded.model->state(), Restore::model);
+  const auto names = metadata.find(std::string(kClassNames));
+  if (names == metadata.end())
+    throw IoError(text(path.string(), ": the checkpoint doesn't name its classes"));
+  std::istringstream words(names->second);
+  for (std::string word; std::getline(words, word, ',');) loaded.class_names.push_back(word);
+  return loaded;
+}
+
+}  // namespace tapestry::app

@@ -1,0 +1,47 @@
+// From settings to objects.
+#pragma once
+
+#include "config.hpp"
+
+#include <tapestry/models/data/cifar10.hpp>
+#include <tapestry/models/model.hpp>
+#include <tapestry/optim/optimizer.hpp>
+#include <tapestry/optim/schedule.hpp>
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace tapestry::app {
+
+/// Throws UsageError for names and numbers that make no sense.
+std::unique_ptr<Model> make_model(const Config& config);
+Optimizer make_optimizer(const Config& config, StateDict& state);
+Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch);
+
+/// The notebook's split of the data that --data, $CIFAR10_DIR or data/ names, `num_train` images to train on.
+/// Draws the stand-in if asked for, and says so on stderr whenever it is used.
+Cifar10Split load_data(const Config& config);
+
+/// Applies --threads.
+void use_threads(const Config& config);
+
+/// The mean training image, kept with the model so that a checkpoint is all that predicting needs.
+inline constexpr std::string_view kMeanImage = "data/mean_image";
+
+/// A trained model, ready to evaluate.
+struct LoadedRun {
+  Config config;
+  std::unique_ptr<Model> model;
+  std::vector<std::string> class_names;
+};
+/// A run's model with the parameters of `checkpoint`: "best", "last" or a file.
+LoadedRun load_run(const std::filesystem::path& run, const std::string& checkpoint);
+
+/// How class names are kept in a checkpoint's metadata.
+inline constexpr std::string_view kClassNames = "class_names";
+std::string join(std::span<const std::string> words);
+
+}  // namespace tapestry::app

@@ -1,0 +1,165 @@
+#include "config.hpp"
+
+#include <tapestry/core/io/atomic_file.hpp>
+#include <tapestry/models/report/format.hpp>
+
+#include <fstream>
+#include <iostream>
+
+#include <boost/program_options.hpp>
+
+namespace po = boost::program_options;
+
+namespace tapestry::app {
+namespace {
+
+template <class T>
+po::typed_value<T>* with_default(T& target) {
+  return po::value<T>(&target)->default_value(target);
+}
+
+std::string shown(const std::string& value) { return value; }
+std::string shown(double value) {
+  std::string out;
+  append_shortest(out, value);
+  return out;
+}
+template <std::integral T>
+std::string shown(T value) {
+  return std::to_string(value);
+}
+
+/// Doubles print as people write them: 0.9, not 0.90000000000000002.
+po::typed_value<double>* with_default(double& target) {
+  return po::value<double>(&target)->default_value(target, shown(target));
+}
+
+}  // namespace
+
+po::options_description model_options(Config& c) {
+  po::options_description options("Model");
+  options.add_options()                                    //
+      ("model", with_default(c.model), "fully_connected")  //
+      ("hidden", with_default(c.hidden),
+       "units of the hidden layers, separated by commas; empty for none")                                 //
+      ("normalization", with_default(c.normalization), "none, batch or layer")                            //
+      ("keep", with_default(c.keep), "dropout: probability of keeping a hidden value; 1 for no dropout")  //
+      ("reg", with_default(c.reg), "L2 penalty: reg/2 times the sum of squared weights")                  //
+      ("weight-scale", with_default(c.weight_scale), "standard deviation of the first weights")           //
+      ("precision", with_default(c.precision), "f32 or f64")                                              //
+      ("seed", with_default(c.seed), "of weights, order of images and dropout");
+  return options;
+}
+
+po::options_description training_options(Config& c) {
+  po::options_description options("Training");
+  options.add_options()                                                                                 //
+      ("optimizer", with_default(c.optimizer), "sgd, momentum, nesterov, rmsprop, adam or adamw")       //
+      ("learning-rate", with_default(c.learning_rate), "of the first step")                             //
+      ("momentum", with_default(c.momentum), "of momentum and nesterov")                                //
+      ("decay", with_default(c.decay), "of rmsprop's average")                                          //
+      ("beta1", with_default(c.beta1), "of adam and adamw")                                             //
+      ("beta2", with_default(c.beta2), "of adam and adamw")                                             //
+      ("epsilon", with_default(c.epsilon), "of rmsprop, adam and adamw")                                //
+      ("weight-decay", with_default(c.weight_decay), "added to the gradient; decoupled for adamw")      //
+      ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")  //
+      ("schedule", with_default(c.schedule), "constant, exponential (by epoch), cosine or linear")      //
+      ("lr-decay", with_default(c.lr_decay), "exponential: factor after each epoch")                    //
+      ("warm-up", with_default(c.warm_up), "steps over which the learning rate rises")                  //
+      ("epochs", with_default(c.epochs), "passes over the training images")                             //
+      ("batch-size", with_default(c.batch_size), "images a step")                                       //
+      ("num-train", with_default(c.num_train), "training images to use, the first ones")                //
+      ("train-samples", with_default(c.train_samples),
+       "training images looked at for the training accuracy")  //
+      ("checkpoint-every", with_default(c.checkpoint_every), "steps between checkpoints; 0: each epoch");
+  return options;
+}
+
+po::options_description data_options(Config& c) {
+  po::options_description options("Data and machine");
+  options.add_options()  //
+      ("data", with_default(c.data),
+       "CIFAR-10: a folder or archive in the binary layout, or 'synthetic' for drawn stand-in images; "
+       "default: "
+       "$CIFAR10_DIR, then data/cifar-10-binary.tar.gz")  //
+      ("threads", with_default(c.threads), "threads to use; 0: all that this process may");
+  return options;
+}
+
+bool parse(std::span<const std::string> arguments, const po::options_description& options,
+           const std::string& usage, po::variables_map& values, const std::vector<std::string>& positional) {
+  po::options_description all;
+  all.add(options);
+  all.add_options()("config", po::value<std::string>(), "a file of lines 'option = value'")("help,h",
+                                                                                            "this text");
+  po::positional_options_description places;
+  for (std::size_t i = 0; i < positional.size(); ++i) {
+    places.add(positional[i].c_str(), i + 1 == positional.size() ? -1 : 1);
+  }
+  try {
+    const std::vector<std::string> words(arguments.begin(), arguments.end());
+    using Style = po::command_line_style::style_t;
+    const int style = Style(po::command_line_style::unix_style & ~po::command_line_style::allow_guessing);
+    po::store(po::command_line_parser(words).options(all).positional(places).style(style).run(), values);
+    if (values.contains("help")) {
+      std::cout << "Usage: cifar_train " << usage << "\n\n" << all;
+      return false;
+    }
+    if (values.contains("config")) {
+      const auto path = values["config"].as<std::string>();
+      std::ifstream file(path);
+      if (!file) throw UsageError(text("can't read the config file ", path));
+      po::store(po::parse_config_file(file, options), values);
+    }
+    po::notify(values);
+  } catch (const po::error& mistake) {
+    throw UsageError(mistake.what());
+  }
+  return true;
+}
+
+std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
+  // The options say what there is, so that no list can fall behind.
+  Config copy = c;
+  std::vector<std::pair<std::string, std::string>> lines;
+  for (const auto& group : {model_options(copy), training_options(copy), data_options(copy)}) {
+    po::variables_map values;
+    po::store(po::command_line_parser(std::vector<std::string>{}).options(group).run(), values);
+    for (const auto& option : group.options()) {
+      const boost::any& value = values[option->long_name()].value();
+      std::string line;
+      if (const auto* s = boost::any_cast<std::string>(&value)) line = shown(*s);
+      if (const auto* d = boost::any_cast<double>(&value)) line = shown(*d);
+      if (const auto* i = boost::any_cast<std::int64_t>(&value)) line = shown(*i);
+      if (const auto* u = boost::any_cast<std::uint64_t>(&value)) line = shown(*u);
+      if (const auto* n = boost::any_cast<int>(&value)) line = shown(*n);
+      lines.emplace_back(option->long_name(), line);
+    }
+  }
+  return lines;
+}
+
+void write_config(const std::filesystem::path& path, const Config& config) {
+  std::string out =
+      "# The settings of this run: cifar_train train --config " + path.filename().string() + "\n";
+  for (const auto& [name, value] : settings(config)) out += name + " = " + value + "\n";
+  write_file_atomically(path, out);
+}
+
+Config read_config(const std::filesystem::path& path) {
+  Config config;
+  po::options_description all;
+  all.add(model_options(config)).add(training_options(config)).add(data_options(config));
+  std::ifstream file(path);
+  if (!file) throw IoError(text("can't read ", path.string(), ": is this a run folder?"));
+  try {
+    po::variables_map values;
+    po::store(po::parse_config_file(file, all), values);
+    po::notify(values);
+  } catch (const po::error& mistake) {
+    throw IoError(text(path.string(), ": ", mistake.what()));
+  }
+  return config;
+}
+
+}  // namespace tapestry::app

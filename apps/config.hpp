@@ -1,0 +1,74 @@
+// What a run is made of. Each setting has one name, which is its option on the command line, its key in a
+// config file and its line in the run folder's config.ini.
+#pragma once
+
+#include <tapestry/core/error.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <boost/program_options/options_description.hpp>
+#include <boost/program_options/variables_map.hpp>
+
+namespace tapestry::app {
+
+/// A mistake in how the program was called: exit code 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+struct Config {
+  std::string model = "fully_connected";
+  std::string hidden = "500,500,500";
+  std::string normalization = "batch";
+  double keep = 1;
+  double reg = 0;
+  double weight_scale = 1e-2;
+
+  std::string optimizer = "adam";
+  double learning_rate = 1e-3;
+  double momentum = 0.9;
+  double decay = 0.99;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double weight_decay = 0;
+  double clip_norm = 0;
+  std::string schedule = "exponential";
+  double lr_decay = 0.9;
+  std::int64_t warm_up = 0;
+
+  std::int64_t epochs = 10;
+  std::int64_t batch_size = 100;
+  std::int64_t num_train = 49'000;
+  std::int64_t train_samples = 1000;
+  std::uint64_t seed = 0;
+  std::string precision = "f32";
+  int threads = 0;
+  std::int64_t checkpoint_every = 0;
+  std::string data;
+};
+
+/// The options that set `config`; their defaults are what it holds.
+boost::program_options::options_description model_options(Config& config);
+boost::program_options::options_description training_options(Config& config);
+boost::program_options::options_description data_options(Config& config);
+
+/// Parses `arguments` by `options`, with --help and --config FILE added; options win over the file, the file
+/// over defaults. Throws UsageError naming what is wrong. False if help was asked for and has been printed.
+bool parse(std::span<const std::string> arguments, const boost::program_options::options_description& options,
+           const std::string& usage, boost::program_options::variables_map& values,
+           const std::vector<std::string>& positional = {});
+
+/// "name = value" for each setting, as config.ini has them.
+std::vector<std::pair<std::string, std::string>> settings(const Config& config);
+void write_config(const std::filesystem::path& path, const Config& config);
+/// Reads what write_config wrote. Throws IoError.
+Config read_config(const std::filesystem::path& path);
+
+}  // namespace tapestry::app

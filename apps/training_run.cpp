@@ -1,0 +1,186 @@
+#include "training_run.hpp"
+
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/models/report/format.hpp>
+#include <tapestry/models/report/metrics_log.hpp>
+#include <tapestry/models/report/metrics_table.hpp>
+#include <tapestry/models/report/progress.hpp>
+#include <tapestry/models/report/run_report.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <csignal>
+#include <ostream>
+
+#include <unistd.h>
+
+namespace fs = std::filesystem;
+
+namespace tapestry::app {
+namespace {
+
+std::atomic<bool> interrupted = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler may set it");
+
+extern "C" void note_interrupt(int) {
+  interrupted = true;
+  std::signal(SIGINT, SIG_DFL);  // a second Ctrl-C ends the process at once
+}
+
+/// While it lives, Ctrl-C and a polite kill ask the run to stop after the step.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    interrupted = false;
+    old_interrupt_ = std::signal(SIGINT, note_interrupt);
+    old_terminate_ = std::signal(SIGTERM, note_interrupt);
+  }
+  ~InterruptGuard() {
+    std::signal(SIGINT, old_interrupt_);
+    std::signal(SIGTERM, old_terminate_);
+  }
+  InterruptGuard(const InterruptGuard&) = delete;
+  InterruptGuard& operator=(const InterruptGuard&) = delete;
+
+ private:
+  void (*old_interrupt_)(int);
+  void (*old_terminate_)(int);
+};
+
+class Clock {
+ public:
+  explicit Clock(double before) : before_(before) {}
+  double seconds() const {
+    return before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  double before_;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+}  // namespace
+
+void make_run_folder(const fs::path& folder) {
+  if (fs::exists(folder / "config.ini")) {
+    throw UsageError(text(folder.string(), " already holds a run: go on with --resume ", folder.string(),
+                          ", or choose another folder by --out"));
+  }
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw IoError(text("can't make the run folder ", folder.string(), ": ", error.message()));
+}
+
+RunResult train_run(const Config& config, const Cifar10Split& data, const RunOptions& options,
+                    std::ostream& out) {
+  const InterruptGuard guard;
+  const fs::path last = options.folder / "last.safetensors", best = options.folder / "best.safetensors";
+  const std::unique_ptr<Model> model = make_model(config);
+  model->state().at(kMeanImage).set(data.mean);
+  const std::int64_t steps_per_epoch = data.training.size() / config.batch_size;
+
+  double seconds_before = 0;
+  Clock clock(0);
+  std::optional<MetricsLog> log;
+  std::optional<Progress> progress;
+  Trainer* running = nullptr;
+  const auto save_last = [&] {
+    log->flush();
+    running->save(last, {{"seconds", std::to_string(clock.seconds())},
+                         {std::string(kClassNames), join(data.class_names)}});
+  };
+  TrainerOptions trainer_options{.epochs = config.epochs,
+                                 .batch_size = config.batch_size,
+                                 .schedule = make_schedule(config, steps_per_epoch),
+                                 .train_samples = config.train_samples,
+                                 .seed = config.seed};
+  trainer_options.on_step = [&](const StepReport& step) {
+    log->append({{"kind", "step"},
+                 {"epoch", step.epoch},
+                 {"iteration", step.iteration},
+                 {"loss", step.loss},
+                 {"learning_rate", step.learning_rate},
+                 {"seconds", clock.seconds()}});
+    progress->step(step.epoch, step.iteration - (step.epoch - 1) * steps_per_epoch, step.loss);
+    // At the end of an epoch on_epoch saves, after the accuracies.
+    if (config.checkpoint_every > 0 && step.iteration % config.checkpoint_every == 0 &&
+        step.iteration % steps_per_epoch != 0) {
+      save_last();
+    }
+  };
+  trainer_options.on_epoch = [&](const EpochReport& epoch) {
+    log->append({{"kind", "epoch"},
+                 {"epoch", epoch.epoch},
+                 {"iteration", epoch.iteration},
+                 {"loss", epoch.mean_loss},
+                 {"train_accuracy", epoch.train_accuracy},
+                 {"validation_accuracy", epoch.validation_accuracy},
+                 {"learning_rate", epoch.learning_rate},
+                 {"seconds", clock.seconds()}});
+    if (epoch.epoch > 0) {
+      progress->epoch(epoch.epoch, {.loss = epoch.mean_loss,
+                                    .train_accuracy = epoch.train_accuracy,
+                                    .validation_accuracy = epoch.validation_accuracy,
+                                    .learning_rate = epoch.learning_rate,
+                                    .seconds = clock.seconds(),
+                                    .best = epoch.best});
+    }
+    if (epoch.best) running->save_best(best, {{std::string(kClassNames), join(data.class_names)}});
+    save_last();
+  };
+  trainer_options.should_stop = [] { return interrupted.load(); };
+
+  Trainer trainer(*model, data, make_optimizer(config, model->state()), trainer_options);
+  running = &trainer;
+  if (options.resume) {
+    const Metadata metadata = trainer.resume(last, best);
+    if (const auto it = metadata.find("seconds"); it != metadata.end())
+      seconds_before = std::stod(it->second);
+    clock = Clock(seconds_before);
+  }
+  log.emplace(options.folder, metrics_columns(),
+              options.resume ? MetricsLog::Existing::keep : MetricsLog::Existing::replace);
+  if (options.resume) log->truncate_after(trainer.iteration());
+  write_config(options.folder / "config.ini", config);
+  progress.emplace(out, detect_terminal(STDOUT_FILENO), config.epochs, steps_per_epoch);
+
+  RunResult result;
+  try {
+    result.interrupted = !trainer.train();
+  } catch (...) {
+    progress->finish();
+    log->flush();  // the rows so far tell how it came to this
+    throw;
+  }
+  progress->finish();
+  if (result.interrupted) save_last();
+  log->flush();
+
+  trainer.use_best();
+  Evaluator evaluator(*model, data.mean);
+  const ConfusionMatrix confusion = evaluator.confusion(data.test_all, data.class_names);
+  result.test_accuracy_all = confusion.accuracy();
+  result.test_accuracy = evaluator.accuracy(data.test);
+  result.best_validation_accuracy = trainer.best_validation_accuracy();
+  result.seconds = clock.seconds();
+
+  RunSummary summary{.title = options.folder.filename().string(),
+                     .subtitle = config.model + ", hidden " + config.hidden + ", " + config.optimizer,
+                     .metrics = load_metrics(options.folder / "metrics.csv")};
+  summary.test_accuracy = result.test_accuracy_all;
+  summary.parameters = parameter_count(model->state());
+  summary.seconds = result.seconds;
+  summary.config = settings(config);
+  summary.confusion = confusion;
+  summary.command = options.command;
+  if (result.interrupted) {
+    summary.notices.push_back(
+        text("Interrupted after ", trainer.iteration(), " of ", trainer.iterations(), " steps."));
+  }
+  if (data.synthetic)
+    summary.notices.push_back("Trained on a synthetic stand-in for CIFAR-10, not on photographs.");
+  training_report(summary).write(options.folder / "report.html");
+  return result;
+}
+
+}  // namespace tapestry::app

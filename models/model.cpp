@@ -1,0 +1,13 @@
+#include <tapestry/models/model.hpp>
+#include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/pointwise.hpp>
+
+namespace tapestry {
+
+Var Model::loss(const Operand& x, const Operand& labels, Mode mode) const {
+  const Var data = softmax_cross_entropy(logits(x, mode), labels);
+  const std::optional<Var> weights = penalty(data.tape());
+  return weights ? data + *weights : data;
+}
+
+}  // namespace tapestry

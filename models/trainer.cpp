@@ -1,0 +1,157 @@
+#include <tapestry/models/report/format.hpp>
+#include <tapestry/models/trainer.hpp>
+#include <tapestry/ops/pointwise.hpp>
+
+#include <algorithm>
+#include <iomanip>
+#include <limits>
+#include <ostream>
+
+namespace tapestry {
+namespace {
+
+ImageSet sample(const ImageSet& set, std::int64_t count) { return set.slice(0, std::min(count, set.size())); }
+
+BatchOptions batches(const Model& model, const TrainerOptions& options) {
+  BatchOptions batch{.batch_size = options.batch_size, .flatten = model.input_shape().rank() == 1};
+  batch.seed = options.seed;
+  return batch;
+}
+
+std::string exact(double value) {
+  std::string out;
+  append_shortest(out, value);
+  return out;
+}
+
+double number(const Metadata& metadata, const std::string& name, const std::filesystem::path& path) {
+  const auto it = metadata.find(name);
+  if (it == metadata.end())
+    throw IoError(text(path.string(), ": a checkpoint without ", name, " can't be resumed"));
+  return std::stod(it->second);
+}
+
+}  // namespace
+
+Function training_step(const Model& model, Optimizer optimizer) {
+  return {[&model, optimizer = std::move(optimizer)](Var x, Var labels, Var learning_rate) {
+            const Var loss = model.loss(cast(x, model.dtype()), labels, Mode::train);
+            optimizer.minimize(loss, model.state().parameters(), learning_rate);
+            return loss;
+          },
+          CompileOptions{.require_finite = true}};
+}
+
+std::vector<Type> training_types(const Model& model, std::int64_t batch_size) {
+  Shape images{batch_size};
+  for (const std::int64_t extent : model.input_shape()) images.push_back(extent);
+  return {{DType::f32, images}, {DType::i64, {batch_size}}, {DType::f32, {}}};
+}
+
+Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options)
+    : model_(model),
+      data_(data),
+      options_(std::move(options)),
+      loader_(data.training, data.mean, batches(model, options_)),
+      evaluator_(model, data.mean),
+      step_(training_step(model, std::move(optimizer))),
+      rate_(DType::f32, {}) {
+  require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
+  if (!options_.schedule) {
+    options_.schedule = exponential_schedule(options_.learning_rate, options_.lr_decay, steps_per_epoch());
+  }
+  loss_history_.reserve(std::size_t(iterations()));
+  step_.program(training_types(model, options_.batch_size));
+}
+
+std::int64_t Trainer::steps_per_epoch() const { return loader_.batches_per_epoch(); }
+
+bool Trainer::train() {
+  if (iteration_ == 0 && best_accuracy_ < 0) check(0);
+  while (iteration_ < iterations()) {
+    const Batch batch = loader_.next();
+    const double learning_rate = options_.schedule(iteration_);
+    rate_.mutable_values<float>()[0] = float(learning_rate);
+    const double loss = step_(batch.images, batch.labels, rate_).item();
+    ++iteration_;
+    loss_history_.push_back(loss);
+    loss_sum_ += loss;
+    ++loss_count_;
+    const std::int64_t epoch = (iteration_ - 1) / steps_per_epoch() + 1;
+    if (options_.verbose && (iteration_ - 1) % options_.print_every == 0) {
+      *options_.verbose << "(Iteration " << iteration_ << " / " << iterations() << ") loss: " << std::fixed
+                        << std::setprecision(6) << loss << '\n';
+    }
+    if (options_.on_step) {
+      options_.on_step({iteration_, iterations(), epoch, options_.epochs, loss, learning_rate});
+    }
+    if (iteration_ % steps_per_epoch() == 0) check(epoch);
+    if (options_.should_stop && options_.should_stop()) return iteration_ == iterations();
+  }
+  return true;
+}
+
+void Trainer::check(std::int64_t epoch) {
+  EpochReport report{.epoch = epoch, .epochs = options_.epochs, .iteration = iteration_};
+  report.mean_loss = loss_count_ ? loss_sum_ / double(loss_count_) : std::numeric_limits<double>::quiet_NaN();
+  loss_sum_ = 0;
+  loss_count_ = 0;
+  report.train_accuracy = evaluator_.accuracy(sample(data_.training, options_.train_samples));
+  report.validation_accuracy = evaluator_.accuracy(data_.validation);
+  report.learning_rate = options_.schedule(std::max<std::int64_t>(iteration_ - 1, 0));
+  report.best = report.validation_accuracy > best_accuracy_;
+  if (report.best) {
+    best_accuracy_ = report.validation_accuracy;
+    keep_best();
+  }
+  train_history_.push_back(report.train_accuracy);
+  validation_history_.push_back(report.validation_accuracy);
+  if (options_.verbose) {
+    *options_.verbose << "(Epoch " << epoch << " / " << options_.epochs << ") train acc: " << std::fixed
+                      << std::setprecision(6) << report.train_accuracy
+                      << "; val_acc: " << report.validation_accuracy << '\n';
+  }
+  if (options_.on_epoch) options_.on_epoch(report);
+}
+
+void Trainer::keep_best() {
+  best_.clear();
+  for (const State& state : model_.state()) {
+    if (state.kind() != StateKind::optimizer) best_.emplace_back(state, state.value());
+  }
+}
+
+void Trainer::use_best() {
+  for (const auto& [state, value] : best_) state.set(value);
+}
+
+void Trainer::save(const std::filesystem::path& path, Metadata metadata) const {
+  metadata["iteration"] = std::to_string(iteration_);
+  metadata["best_validation_accuracy"] = exact(best_accuracy_);
+  metadata["epoch_loss_sum"] = exact(loss_sum_);
+  metadata["epoch_loss_count"] = std::to_string(loss_count_);
+  save_checkpoint(path, model_.state(), metadata);
+}
+
+Metadata Trainer::resume(const std::filesystem::path& path, const std::filesystem::path& best) {
+  if (std::filesystem::exists(best)) {
+    load_checkpoint(best, model_.state(), Restore::model);
+    keep_best();
+  }
+  Metadata metadata = load_checkpoint(path, model_.state(), Restore::everything);
+  iteration_ = std::int64_t(number(metadata, "iteration", path));
+  best_accuracy_ = number(metadata, "best_validation_accuracy", path);
+  loss_sum_ = number(metadata, "epoch_loss_sum", path);
+  loss_count_ = std::int64_t(number(metadata, "epoch_loss_count", path));
+  loader_.seek({iteration_ / steps_per_epoch(), iteration_ % steps_per_epoch()});
+  return metadata;
+}
+
+void Trainer::save_best(const std::filesystem::path& path, Metadata metadata) const {
+  metadata["best_validation_accuracy"] = exact(best_accuracy_);
+  StateDict best;
+  for (const auto& [state, value] : best_) best.create(state.name(), value, state.kind());
+  save_checkpoint(path, best, metadata);
+}
+
+}  // namespace tapestry

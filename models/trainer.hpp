@@ -1,0 +1,124 @@
+// Trains a classifier as the notebook's Solver does: epochs of shuffled batches, an update rule, a learning
+// rate that decays by epoch, accuracies on a sample of the training set and on the validation set, the best
+// parameters kept.
+//
+//   Trainer trainer(model, split, Optimizer(model.state(), Adam{}), {.epochs = 10, .learning_rate = 1e-3});
+//   trainer.train();
+//   double accuracy = trainer.best_validation_accuracy();
+#pragma once
+
+#include <tapestry/core/function.hpp>
+#include <tapestry/models/checkpoint.hpp>
+#include <tapestry/models/data/cifar10.hpp>
+#include <tapestry/models/data/loader.hpp>
+#include <tapestry/models/evaluate.hpp>
+#include <tapestry/optim/optimizer.hpp>
+#include <tapestry/optim/schedule.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <iosfwd>
+#include <optional>
+#include <vector>
+
+namespace tapestry {
+
+/// After a step: iterations count from 1.
+struct StepReport {
+  std::int64_t iteration = 0, iterations = 0;
+  std::int64_t epoch = 0, epochs = 0;  // the epoch under way, from 1
+  double loss = 0;
+  double learning_rate = 0;
+};
+
+/// After an epoch, and before the first as epoch 0.
+struct EpochReport {
+  std::int64_t epoch = 0, epochs = 0;
+  std::int64_t iteration = 0;
+  double mean_loss = 0;  // of the epoch's steps
+  double train_accuracy = 0;
+  double validation_accuracy = 0;
+  double learning_rate = 0;
+  bool best = false;  // the validation accuracy is the best so far
+};
+
+struct TrainerOptions {
+  std::int64_t epochs = 10;
+  std::int64_t batch_size = 100;
+  double learning_rate = 1e-3;
+  /// Multiplies the learning rate after each epoch.
+  double lr_decay = 1;
+  /// Instead of learning_rate and lr_decay: the rate of each step, counted from 0.
+  Schedule schedule{};
+  /// Training images looked at for the training accuracy; 0 for none.
+  std::int64_t train_samples = 1000;
+  std::uint64_t seed = 0;
+  /// Where the notebook's lines go, if anywhere: "(Iteration 1 / 4900) loss: 2.337669" each print_every
+  /// steps, and
+  /// "(Epoch 1 / 10) train acc: 0.494000; val_acc: 0.477000".
+  std::ostream* verbose = nullptr;
+  std::int64_t print_every = 10;
+
+  std::function<void(const StepReport&)> on_step{};
+  std::function<void(const EpochReport&)> on_epoch{};
+  /// Asked after each step; true ends train() there. A later train() goes on from that step.
+  std::function<bool()> should_stop{};
+};
+
+/// The step that trains: (images f32 [batch, ...], labels i64 [batch], learning rate f32) -> loss, and all
+/// updates. A loss that isn't finite is refused. The model must outlive it.
+Function training_step(const Model& model, Optimizer optimizer);
+/// The argument types of a training step.
+std::vector<Type> training_types(const Model& model, std::int64_t batch_size);
+
+class Trainer {
+ public:
+  /// The model and the split's images outlive the trainer. Compiles the step. Throws if there are fewer
+  /// training images than a batch takes.
+  Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options);
+
+  /// Runs the steps that are left; false if should_stop ended it early. A loss that isn't finite throws
+  /// NotFinite; that step has changed nothing.
+  bool train();
+
+  std::int64_t iteration() const { return iteration_; }
+  std::int64_t iterations() const { return options_.epochs * steps_per_epoch(); }
+  std::int64_t steps_per_epoch() const;
+
+  /// One loss a step, one accuracy an epoch (the first before training), of this process's steps.
+  const std::vector<double>& loss_history() const { return loss_history_; }
+  const std::vector<double>& train_accuracy_history() const { return train_history_; }
+  const std::vector<double>& validation_accuracy_history() const { return validation_history_; }
+
+  double best_validation_accuracy() const { return best_accuracy_; }
+  /// Sets the model to the parameters and statistics that had the best validation accuracy.
+  void use_best();
+
+  /// Everything that the next step depends on; resume() of it in a trainer made alike goes on to the same
+  /// bits.
+  void save(const std::filesystem::path& path, Metadata metadata = {}) const;
+  /// `best` is what save_best() wrote, if anything; without it the best parameters have to be found again.
+  Metadata resume(const std::filesystem::path& path, const std::filesystem::path& best = {});
+  /// The best parameters as a checkpoint to evaluate.
+  void save_best(const std::filesystem::path& path, Metadata metadata = {}) const;
+
+ private:
+  void check(std::int64_t epoch);
+  void keep_best();
+
+  Model& model_;
+  const Cifar10Split& data_;
+  TrainerOptions options_;
+  BatchLoader loader_;
+  Evaluator evaluator_;
+  Function step_;
+  Tensor rate_;
+  std::int64_t iteration_ = 0;
+  double loss_sum_ = 0;  // of this epoch's steps
+  std::int64_t loss_count_ = 0;
+  double best_accuracy_ = -1;
+  std::vector<std::pair<State, Tensor>> best_;
+  std::vector<double> loss_history_, train_history_, validation_history_;
+};
+
+}  // namespace tapestry
