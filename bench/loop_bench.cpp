@@ -90,29 +90,30 @@ BENCHMARK(unary<Code::erf>)->Arg(50'000)->UseRealTime();
 void power(benchmark::State& state) { measure(state, pointwise(50'000, 2, {{Code::pow, in(0), in(1)}})); }
 BENCHMARK(power)->UseRealTime();
 
-// w, g, m, v of n elements; the rate and the bias corrections are scalars.
+// Adam for n weights, as optim/adaptive.cpp writes it: weights, gradient and both moments in full, two
+// scalars.
 void adam(benchmark::State& state) {
   const std::int64_t n = state.range(0);
   Loop loop{.extents = {n}};
   for (int i = 0; i < 4; ++i) loop.inputs.push_back({DType::f32, {1}});
-  for (int i = 0; i < 3; ++i) loop.inputs.push_back({DType::f32, {0}});
-  const auto g = in(1), m = in(2), v = in(3), rate = in(4), c1 = in(5), c2 = in(6);
-  loop.code = {{Code::mul, m, Operand::constant(0.9)},         // 0
-               {Code::mul, g, Operand::constant(0.1)},         // 1
-               {Code::add, res(0), res(1)},                    // 2: m
-               {Code::mul, v, Operand::constant(0.999)},       // 3
-               {Code::mul, g, g},                              // 4
-               {Code::mul, res(4), Operand::constant(0.001)},  // 5
-               {Code::add, res(3), res(5)},                    // 6: v
-               {Code::div, res(2), c1},                        // 7
-               {Code::div, res(6), c2},                        // 8
-               {Code::sqrt, res(8)},                           // 9
-               {Code::add, res(9), Operand::constant(1e-8)},   // 10
-               {Code::mul, rate, res(7)},                      // 11
-               {Code::div, res(11), res(10)},                  // 12
-               {Code::sub, in(0), res(12)}};                   // 13
-  for (const std::size_t value : {13, 2, 6})
+  for (int i = 0; i < 2; ++i) loop.inputs.push_back({DType::f32, {0}});
+  const auto w = in(0), g = in(1), v = in(2), a = in(3), rate = in(4), scale = in(5);
+  loop.code = {{Code::mul, Operand::constant(0.9), v},
+               {Code::mul, Operand::constant(0.1), g},
+               {Code::add, res(0), res(1)},  // 2: the new v
+               {Code::mul, Operand::constant(0.999), a},
+               {Code::mul, g, g},
+               {Code::mul, Operand::constant(0.001), res(4)},
+               {Code::add, res(3), res(5)},  // 6: the new a
+               {Code::mul, rate, res(2)},
+               {Code::mul, res(6), scale},
+               {Code::sqrt, res(8)},
+               {Code::add, res(9), Operand::constant(1e-8)},
+               {Code::div, res(7), res(10)},
+               {Code::sub, w, res(11)}};
+  for (const std::size_t value : {12, 2, 6}) {
     loop.outputs.push_back({res(value), DType::f32, Reduce::none, {1}});
+  }
   measure(state, loop, {0, 2, 3});
 }
 BENCHMARK(adam)->Arg(500)->Arg(20'000)->Arg(250'000)->Arg(2'040'000)->UseRealTime();
@@ -176,6 +177,19 @@ void normalize(benchmark::State& state) {
   measure(state, loop);
 }
 BENCHMARK(normalize)->Args({100, 500})->Args({100'000, 16})->UseRealTime();
+
+// Dropout: x * (uniform < keep) / keep.
+void dropout(benchmark::State& state) {
+  const std::int64_t n = state.range(0);
+  measure(state, {.extents = {n},
+                  .inputs = {{DType::f32, {1}}, {DType::i64, {0}}},
+                  .code = {{Code::uniform, in(1)},
+                           {Code::lt, res(0), Operand::constant(0.8)},
+                           {Code::mul, in(0), res(1)},
+                           {Code::mul, res(2), Operand::constant(1.25)}},
+                  .outputs = {{res(3), DType::f32, Reduce::none, {1}}}});
+}
+BENCHMARK(dropout)->Arg(50'000)->UseRealTime();
 
 void to_bf16(benchmark::State& state) {
   measure(state, {.extents = {1'000'000},

@@ -24,9 +24,9 @@ constexpr std::array kCodes = std::to_array<CodeInfo>({
     {"pow", 2, false},   {"max", 2, true},         {"min", 2, true},         {"eq", 2, true},
     {"ne", 2, true},     {"lt", 2, true},          {"le", 2, true},          {"gt", 2, true},
     {"ge", 2, true},     {"logical_and", 2, true}, {"logical_or", 2, true},  {"mul_no_nan", 2, true},
-    {"select", 3, true}, {"mul_add", 3, true},     {"index", 0, true},
+    {"select", 3, true}, {"mul_add", 3, true},     {"index", 0, true},       {"uniform", 1, false},
 });
-static_assert(kCodes.size() == std::size_t(Code::index) + 1);
+static_assert(kCodes.size() == std::size_t(Code::uniform) + 1);
 
 const CodeInfo& info(Code code) { return kCodes[std::size_t(code)]; }
 
@@ -66,6 +66,12 @@ void check(const Loop& loop) {
     require(loop.lane != Lane::i64 || info(instruction.code).integer, where, " does not exist for i64 lanes");
     const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};
     for (int k = 0; k < arity_of(instruction.code); ++k) check_operand(loop, *operands[k], i, where);
+    if (instruction.code == Code::uniform) {
+      const Operand& key = instruction.a;
+      require(key.kind == Operand::Kind::input && loop.inputs[key.index].dtype == DType::i64 &&
+                  loop.inputs[key.index].strides == Shape::filled(rank, 0),
+              where, " needs an i64 input with strides 0 as its key");
+    }
     require(instruction.code != Code::index || instruction.dim < rank, where, " names dimension ",
             int(instruction.dim), " of a loop over ", loop.extents);
   }

@@ -34,8 +34,10 @@ enum class Code : std::uint8_t {
   // of a, b and c
   select,      ///< c != 0 ? a : b
   mul_add,     ///< a * b + c, rounded twice: the same bits as a mul and an add
-  // of nothing
+  // of no element
   index,       ///< the position along dimension `dim` of the iteration space
+  // of a key: an i64 input of two elements (a seed and a step), with strides 0
+  uniform,     ///< element i, in row-major order of the iteration space, of random_uniform() with that key
 };
 // clang-format on
 

@@ -67,10 +67,7 @@ class Lowering {
   }
 
   Value leaf(int input, const Shape& strides) {
-    Leaf leaf;
-    leaf.input = input;
-    leaf.strides = strides;
-    leaf.steady = !block_.moves_between(strides);
+    Leaf leaf{.input = input};
     bool direct = false;
     if (input < 0) {
       leaf.iota = find_iota(loop_.lane);
@@ -83,6 +80,17 @@ class Lowering {
     leaf.kind = !block_.moves_within(strides) ? Leaf::Kind::scalar
                 : direct                      ? Leaf::Kind::direct
                                               : Leaf::Kind::tile;
+    return add(leaf, strides);
+  }
+
+  Value random(const Instruction& instruction, const Shape& strides) {
+    Leaf leaf{.kind = Leaf::Kind::tile, .input = instruction.a.index, .random = true};
+    return add(leaf, strides);
+  }
+
+  Value add(Leaf& leaf, const Shape& strides) {
+    leaf.strides = strides;
+    leaf.steady = !block_.moves_between(strides);
     if (leaf.kind == Leaf::Kind::direct) {
       leaf.slot = slots_.add();
     } else {
@@ -155,6 +163,10 @@ class Lowering {
     }
     if (instruction.code == Code::index) {
       results_.push_back(leaf(-1, geometry_.positions[i]));
+      return;
+    }
+    if (instruction.code == Code::uniform) {
+      results_.push_back(random(instruction, geometry_.positions[i]));
       return;
     }
     const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};

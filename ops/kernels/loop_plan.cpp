@@ -40,6 +40,7 @@ std::int64_t weight_of(Code code) {
     case Code::cos:
     case Code::tanh:
     case Code::erf:
+    case Code::uniform:
     case Code::pow:
       return 16;
     default:
@@ -73,6 +74,7 @@ Geometry merge_dimensions(const Loop& loop) {
   for (const Instruction& instruction : loop.code) {
     Shape strides = Shape::filled(loop.extents.rank(), 0);
     if (instruction.code == Code::index) strides[instruction.dim] = 1;
+    if (instruction.code == Code::uniform) strides = strides_of(loop.extents);
     all.positions.push_back(strides);
   }
   for (const LoopOutput& output : loop.outputs) all.outputs.push_back(output.strides);

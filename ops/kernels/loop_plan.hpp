@@ -32,7 +32,7 @@ struct Walk {
   Extents extents{}, strides{};
 };
 
-/// A value that a block reads: an input, or the positions along dimensions.
+/// A value that a block reads: an input, positions, or random numbers.
 struct Leaf {
   enum class Kind : std::uint8_t {
     direct,  ///< read where it is
@@ -41,12 +41,13 @@ struct Leaf {
   };
   Kind kind = Kind::direct;
   bool steady = false;  ///< the same for all blocks of a chunk
-  int input = -1;       ///< or -1: positions
+  int input = -1;       ///< -1: positions. Of random numbers: the key
   int slot = 0;
   Shape strides{};
   std::int64_t element_bytes = 0;
   Load load = nullptr;
   Iota iota = nullptr;
+  bool random = false;
   Walk walk{};
 };
 
@@ -126,8 +127,8 @@ struct LoopPlan {
   std::int64_t chunk_scratch = 0;  ///< bytes of scratch that a chunk has for itself
 };
 
-/// The iteration space after merging; strides for each input, then each instruction (of positions:
-/// Code::index), then each output.
+/// The iteration space after merging; strides for each input, each instruction (Code::index and
+/// Code::uniform: what they count), and each output.
 struct Geometry {
   Shape extents;
   std::vector<Shape> inputs, positions, outputs;

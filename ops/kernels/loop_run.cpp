@@ -1,5 +1,6 @@
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/loop_plan.hpp>
+#include <tapestry/ops/kernels/random.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -216,6 +217,15 @@ class Chunk {
       }
     }
     std::byte* to = slot(leaf.slot);
+    if (leaf.random) {
+      const auto& key = *static_cast<const RandomKey*>(tensors_.inputs[std::size_t(leaf.input)]);
+      const auto n = std::size_t(count());
+      if (plan_.lane_bytes == 4)
+        random_uniform(key, first, {reinterpret_cast<float*>(to), n});
+      else
+        random_uniform(key, first, {reinterpret_cast<double*>(to), n});
+      return;
+    }
     if (leaf.kind == Leaf::Kind::scalar) {
       const std::int64_t lanes = kVectorBytes / plan_.lane_bytes;
       leaf.input < 0 ? leaf.iota(first, 0, 0, 1, lanes, to) : leaf.load(from, 0, 0, 1, lanes, to);

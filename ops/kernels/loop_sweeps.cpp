@@ -78,9 +78,7 @@ HWY_INLINE V value_of(D d, V a, V b, V c) {
   // clang-format on
 }
 
-constexpr int arity(Code code) {
-  return code < Code::add ? 1 : code < Code::select ? 2 : code < Code::index ? 3 : 0;
-}
+constexpr int arity(Code code) { return code < Code::add ? 1 : code < Code::select ? 2 : 3; }
 
 // What a sweep computes from up to four operands: one instruction, ...
 template <Code code>
@@ -269,9 +267,14 @@ constexpr auto pairs_of() {
 constexpr std::array kPairs{pairs_of<Code::add>(), pairs_of<Code::sub>(), pairs_of<Code::mul>(),
                             pairs_of<Code::div>()};
 constexpr std::array kOthers{
-    pair<Code::sqrt, Code::add>(),           pair<Code::add, Code::sqrt>(),
-    pair<Code::div, Code::sqrt>(),           pair<Code::gt, Code::mul>(),
-    tree<Code::mul, Code::mul, Code::add>(), tree<Code::mul, Code::mul, Code::sub>(),
+    pair<Code::sqrt, Code::add>(),
+    pair<Code::add, Code::sqrt>(),
+    pair<Code::mul, Code::sqrt>(),
+    pair<Code::div, Code::sqrt>(),
+    pair<Code::gt, Code::mul>(),
+    tree<Code::mul, Code::add, Code::div>(),
+    tree<Code::mul, Code::mul, Code::add>(),
+    tree<Code::mul, Code::mul, Code::sub>(),
 };
 
 Sweep combination_for(Code left, Code right, Code outer, bool second) {

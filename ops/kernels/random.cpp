@@ -48,6 +48,13 @@ HWY_INLINE void philox(D d, V& c0, V& c1, V& c2, V& c3, std::uint32_t key0, std:
   }
 }
 
+/// The same for one counter.
+HWY_INLINE std::array<std::uint32_t, 4> block_at(const RandomKey& key, std::int64_t block) {
+  const auto seed = std::uint64_t(key[0]), step = std::uint64_t(key[1]), counter = std::uint64_t(block);
+  return philox4x32({low_word(counter), high_word(counter), low_word(step), high_word(step)},
+                    {low_word(seed), high_word(seed)});
+}
+
 // The most words that one vector of counters makes.
 constexpr std::size_t kWords = HWY_MAX_BYTES;
 
@@ -72,8 +79,11 @@ HWY_INLINE void each_block(const RandomKey& key, std::uint64_t first, std::int64
   }
 }
 
-/// Elements [begin, end) into y[begin] ...; begin is a multiple of 4.
+/// Elements [begin, end) into y[begin] ...
 void uniform_f32(const RandomKey& key, std::int64_t begin, std::int64_t end, float* y) {
+  for (; begin % 4 != 0 && begin < end; ++begin) {
+    y[begin] = unit_f32(block_at(key, begin / 4)[std::size_t(begin % 4)]);
+  }
   const hn::ScalableTag<float> df;
   const hn::RebindToSigned<decltype(df)> di;
   each_block(key, std::uint64_t(begin / 4), (end - begin + 3) / 4,
@@ -93,8 +103,13 @@ void uniform_f32(const RandomKey& key, std::int64_t begin, std::int64_t end, flo
              });
 }
 
-/// The same in f64; begin is a multiple of 2.
+/// The same in f64.
 void uniform_f64(const RandomKey& key, std::int64_t begin, std::int64_t end, double* y) {
+  if (begin % 2 != 0 && begin < end) {
+    const std::array words = block_at(key, begin / 2);
+    y[begin] = unit_f64(words[2], words[3]);
+    ++begin;
+  }
   each_block(key, std::uint64_t(begin / 2), (end - begin + 1) / 2,
              [&](auto d, auto w0, auto w1, auto w2, auto w3, std::int64_t at, std::int64_t count) HWY_ATTR {
                HWY_ALIGN std::uint32_t words[kWords];
@@ -131,6 +146,13 @@ void random_uniform(const RandomKey& key, const View& y) {
     parallel_ranges(
         n, kChunk, [&](std::int64_t begin, std::int64_t end) { fill(key, begin, end, y.as<double>()); }, 64);
   }
+}
+
+void random_uniform(const RandomKey& key, std::int64_t first, std::span<float> y) {
+  HWY_DYNAMIC_DISPATCH(uniform_f32)(key, first, first + std::int64_t(y.size()), y.data() - first);
+}
+void random_uniform(const RandomKey& key, std::int64_t first, std::span<double> y) {
+  HWY_DYNAMIC_DISPATCH(uniform_f64)(key, first, first + std::int64_t(y.size()), y.data() - first);
 }
 
 void random_permutation(const RandomKey& key, const View& y) {

@@ -1,5 +1,6 @@
 // How far the elementary functions of fused loops are from the truth, in units of the last place (ulp).
 #include "../support/naive_loop.hpp"
+#include "../support/simd_targets.hpp"
 
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
@@ -13,7 +14,6 @@
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
-#include <hwy/targets.h>
 
 using namespace tapestry;
 using namespace tapestry::kernels;
@@ -169,22 +169,13 @@ void check_pow(double bound) {
   BOOST_TEST(worst <= bound, where << " is off by " << worst << " ulp");
 }
 
-struct Targets {
-  explicit Targets(std::int64_t targets) { use(targets); }
-  ~Targets() { use(0); }
-  static void use(std::int64_t targets) {
-    hwy::SetSupportedTargetsForTest(targets);
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-};
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(loop_math)
 
 BOOST_AUTO_TEST_CASE(functions_are_accurate_for_every_instruction_set) {
   for (const std::int64_t target : {std::int64_t{0}, std::int64_t{HWY_AVX2}, std::int64_t{HWY_SCALAR}}) {
-    const Targets only(target);
+    const SimdTargets only(target);
     for (const Function& function : kFunctions) {
       check<float>(function, function.bound32);
       check<double>(function, function.bound64);
