@@ -187,7 +187,6 @@ BOOST_AUTO_TEST_CASE(reasons_are_named) {
   BOOST_TEST(thrown<IoError>([&] { write_file_atomically(folder / "d", "x"); }) ==
              "can't write " + (folder / "d").string() + ": Is a directory");
   BOOST_TEST(files_in(folder.path()) == 1);
-  // A real full disk, where there is one: writes go to the temporary, so /dev/full itself can't be used.
 }
 
 BOOST_AUTO_TEST_SUITE_END()
