@@ -2,6 +2,7 @@
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/loss.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/random.hpp>
 
 namespace tapestry {
 
@@ -26,6 +27,9 @@ FullyConnectedNet::FullyConnectedNet(FullyConnectedOptions options) : options_(s
   }
   affine_.emplace_back(state_, "fc" + std::to_string(affine_.size() + 1), width, options_.classes, init,
                        scale);
+  if (options_.keep < 1) {
+    dropout_ = Dropout{options_.keep, make_random_key(state_, options_.seed)};
+  }
 }
 
 Var FullyConnectedNet::logits(const Operand& x, Mode mode) const {
@@ -35,6 +39,7 @@ Var FullyConnectedNet::logits(const Operand& x, Mode mode) const {
     if (!batch_norm_.empty()) h = {batch_norm_[i](h, mode), x.at()};
     if (!layer_norm_.empty()) h = {layer_norm_[i](h), x.at()};
     h = {relu(h), x.at()};
+    if (dropout_) h = {(*dropout_)(h, mode), x.at()};
   }
   return affine_.back()(h);
 }

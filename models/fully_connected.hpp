@@ -42,6 +42,7 @@ class FullyConnectedNet final : public Model {
   std::vector<Linear> affine_;
   std::vector<BatchNorm> batch_norm_;
   std::vector<LayerNorm> layer_norm_;
+  std::optional<Dropout> dropout_;
 };
 
 }  // namespace tapestry

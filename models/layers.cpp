@@ -1,4 +1,5 @@
 #include <tapestry/models/layers.hpp>
+#include <tapestry/ops/random.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
@@ -92,6 +93,10 @@ LayerNorm::LayerNorm(StateDict& state, const std::string& name, std::int64_t cha
 Var LayerNorm::operator()(const Operand& x) const {
   const Scope scope(x, layer_name(gamma));
   return layernorm(x, gamma, beta, epsilon);
+}
+
+Var Dropout::operator()(const Operand& x, Mode mode) const {
+  return mode == Mode::train && keep < 1 ? dropout(x, keep, key) : x.var();
 }
 
 }  // namespace tapestry

@@ -72,6 +72,14 @@ struct LayerNorm {
   Var operator()(const Operand& x) const;
 };
 
+/// In training keeps each value with probability `keep`, scaled by 1 / keep; otherwise does nothing.
+struct Dropout {
+  double keep = 1;
+  State key;
+
+  Var operator()(const Operand& x, Mode mode) const;
+};
+
 /// The part of a layer's name before the last slash.
 std::string layer_name(const State& parameter);
 
