@@ -1,6 +1,13 @@
 #include <tapestry/core/compile/passes.hpp>
+#include <tapestry/core/compile/rewrite.hpp>
 
 namespace tapestry {
+
+Graph remove_dead_code(const Graph& graph) {
+  return rewrite(graph, [](Tape&, const Graph&, ValueId, std::span<const Var>) -> std::optional<Var> {
+    return std::nullopt;
+  });
+}
 
 std::span<const Pass> passes() {
   static constexpr Pass kPasses[] = {

@@ -10,6 +10,9 @@ namespace tapestry {
 
 /// Composed ops give way to their definitions until only primitives are left. Always on.
 Graph expand(const Graph& graph);
+/// Nodes that no result depends on are left out; any rebuilding does that, but may leave new ones. Always on,
+/// last.
+Graph remove_dead_code(const Graph& graph);
 /// What depends on constants alone is computed now, if the result is small.
 Graph fold_constants(const Graph& graph);
 /// Each op's own rules: x * 1 is x, a reshape of a reshape is one.

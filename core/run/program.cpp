@@ -37,6 +37,8 @@ Graph run_passes(const Graph& graph, const CompileOptions& options) {
     current = pass.run(current);
     check(current);
   }
+  current = remove_dead_code(current);
+  check(current);
   return current;
 }
 

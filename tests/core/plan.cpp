@@ -1,0 +1,117 @@
+#include <tapestry/core/compile/arena.hpp>
+#include <tapestry/core/compile/fuse.hpp>
+#include <tapestry/core/compile/passes.hpp>
+#include <tapestry/core/compile/plan.hpp>
+#include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/matmul.hpp>
+#include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/reduce.hpp>
+#include <tapestry/ops/shape.hpp>
+#include <tapestry/optim/adaptive.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+
+namespace {
+
+Graph ready(Tape& tape, std::vector<Var> outputs) {
+  return eliminate_common_subexpressions(simplify(expand(tape.take(outputs))));
+}
+
+std::size_t loops_in(const std::vector<Task>& tasks) {
+  std::size_t loops = 0;
+  for (const Task& task : tasks) loops += task.loop.has_value();
+  return loops;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(plan)
+
+BOOST_AUTO_TEST_CASE(a_chain_is_one_loop_that_stores_its_end) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {100, 50}});
+  const Graph g = ready(tape, {exp(x * 2 + 1) * x});
+  const std::vector<Task> tasks = schedule(g, true);
+  BOOST_REQUIRE(tasks.size() == 1u);
+  BOOST_TEST(tasks[0].writes.size() == 1u);
+  BOOST_TEST(tasks[0].reads.size() == 1u);
+  BOOST_TEST(schedule(g, false).size() == 4u);
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_joins_the_loop_but_what_needs_it_does_not) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {100, 50}});
+  const Var y = exp(x);
+  const Graph g = ready(tape, {y / sum(y, 1, true)});
+  BOOST_TEST(schedule(g, true).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(an_adam_step_is_one_pass_a_parameter) {
+  StateDict state;
+  const State w = state.create("w", Tensor(DType::f32, {300, 200}));
+  Tape tape;
+  const Var g = tape.input("g", w.type());
+  const ParameterGradient pair{w, g};
+  Optimizer(state, Adam{}).step({&pair, 1}, tape.input("lr", {DType::f32, {}}));
+  const Graph graph = ready(tape, {});
+  std::size_t large = 0;
+  for (const Task& task : schedule(graph, true)) large += task.loop->extents.elements() > 1;
+  BOOST_TEST(large == 1u);
+  // All three are written where they are: nothing is left to hold or to copy.
+  const Plan p = tapestry::plan(graph);
+  BOOST_TEST(p.arena_bytes < 1024u);
+  for (const Plan::Copy& copy : p.copies) BOOST_TEST(copy.bytes < 1024u);
+}
+
+BOOST_AUTO_TEST_CASE(a_view_is_read_from_memory) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {6, 4}});
+  const Var y = exp(x);
+  const Graph g = ready(tape, {reshape(y, {4, 6}) * 2, y});
+  const std::vector<Task> tasks = schedule(g, true);
+  BOOST_TEST(loops_in(tasks) == 2u);
+  BOOST_TEST((tasks[0].writes == std::vector<ValueId>{storage_of(g, g.outputs[1])}));
+}
+
+BOOST_AUTO_TEST_CASE(dead_values_give_their_memory_back) {
+  Tape tape;
+  const std::size_t bytes = 64 * 64 * 4;
+  Var x = tape.input("x", {DType::f32, {64, 64}});
+  for (int i = 0; i < 10; ++i) x = matmul(x, x);
+  const Plan p = tapestry::plan(ready(tape, {x}));
+  BOOST_TEST(p.arena_bytes <= 2 * bytes);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_is_committed_before_checks_have_passed) {
+  StateDict state;
+  const State w = state.create("w", Tensor(DType::f32, {8}));
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {8}});
+  tape.write(w, exp(x));
+  const Var loss = sum(matmul(reshape(x, {1, 8}), reshape(x, {8, 1})));
+  const Graph g = ready(tape, {loss});
+  const Plan p = tapestry::plan(g, {.guard_outputs = true});
+  for (std::size_t t = 0; t < p.first_commit; ++t) {
+    for (const ValueId id : p.tasks[t].writes) BOOST_TEST((p.places[id].kind != Place::Kind::state));
+  }
+  BOOST_TEST(p.first_commit > 0u);
+}
+
+BOOST_AUTO_TEST_CASE(arena_merges_what_is_freed) {
+  ArenaPlanner arena;
+  const std::size_t a = arena.allocate(100), b = arena.allocate(200), c = arena.allocate(50);
+  BOOST_TEST(a % 64 == 0u);
+  BOOST_TEST(b % 64 == 0u);
+  arena.release(a);
+  arena.release(b);
+  BOOST_TEST(arena.allocate(300) == a);  // both together
+  arena.release(c);
+  const std::size_t size = arena.size();
+  arena.allocate(64);
+  BOOST_TEST(arena.size() == size);
+  BOOST_CHECK_THROW(arena.release(12345), Error);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
