@@ -1,11 +1,16 @@
 // The comparison with the vectors itself: it has to be able to fail.
 #include "../support/oracle.hpp"
 
+#include <tapestry/core/io/safetensors.hpp>
+#include <tapestry/core/registry.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
+#include <map>
+#include <set>
 
 #include <boost/test/unit_test.hpp>
 
@@ -95,6 +100,28 @@ BOOST_AUTO_TEST_CASE(a_wrong_value_or_derivative_is_found) {
   BOOST_TEST(about("exp/unheard_of", mistakes).at(0) ==
              "exp/unheard_of: in the table, but not among the vectors");
   BOOST_TEST(about("abs/matrix", mistakes).at(0) == "abs/matrix: among the vectors, but not in the table");
+}
+
+// Ops that PyTorch has nothing to say about, and why.
+const std::map<std::string_view, std::string_view> kWithoutVectors{
+    {"random_uniform", "Tapestry's own numbers, checked by known answers in ops/random"},
+    {"random_permutation", "likewise"},
+    {"dropout", "random; a multiplication otherwise"},
+    {"check_labels", "gives its input"}};
+
+BOOST_AUTO_TEST_CASE(every_op_has_vectors) {
+  std::set<std::string, std::less<>> covered;
+  for (const auto& entry : std::filesystem::directory_iterator(oracle::vectors("any").parent_path())) {
+    for (const auto& [name, attributes] : load_safetensors(entry.path()).metadata)
+      covered.insert(name.substr(0, name.find('/')));
+  }
+  for (const Op* op : registry().all()) {
+    const bool excused = kWithoutVectors.contains(op->name);
+    BOOST_TEST(covered.contains(op->name) != excused,
+               op->name << (excused ? ": has vectors, but is excused" : ": has no vectors"));
+  }
+  for (const auto& [name, reason] : kWithoutVectors)
+    BOOST_TEST(registry().find(name) != nullptr, name << ": excused, but not an op");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -41,6 +41,7 @@ BOOST_AUTO_TEST_CASE(values_and_derivatives) {
         [](const Inputs& x) { return multiclass_hinge(x[0], x[1]); });
   t.add("multiclass_hinge", {"margin_0.5"},
         [](const Inputs& x) { return multiclass_hinge(x[0], x[1], 0.5); });
+  t.add("accuracy", {"some", "ties"}, [](const Inputs& x) { return accuracy(x[0], x[1]); });
   t.add("l2_penalty", {"matrix", "vector", "zero"}, [](const Inputs& x) { return l2_penalty(x[0], 3.14); });
   t.check("loss");
 }

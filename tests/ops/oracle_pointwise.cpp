@@ -116,6 +116,7 @@ void add_arithmetic(Table& t) {
   t.add("maximum", {"ties", "nan"}, call(maximum));
   t.add("minimum", {"ties", "nan"}, call(minimum));
   t.add("div/zero", call(operator/));
+  t.add("mul_no_nan", {"column_row", "equal_shapes", "zeros"}, call(mul_no_nan));
   t.add("add/infinities", call(operator+));
   t.add("mul/infinities", call(operator*));
 }

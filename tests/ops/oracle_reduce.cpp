@@ -45,6 +45,11 @@ void add_floating(Table& t) {
   }
   t.add("sum/long", over(sum));
   t.add("mean/long_rows", over(mean, 0));
+  const std::pair<std::string_view, Shape> shapes[] = {
+      {"row", {3}},     {"column", {2, 1}}, {"scalar", {}}, {"middle", {3, 1}},
+      {"same", {2, 3}}, {"ones", {1, 1}},   {"empty", {3}}};
+  for (const auto& [label, shape] : shapes)
+    t.add(text("sum_to/", label), [shape = shape](const Inputs& x) { return square(sum_to(x[0], shape)); });
   t.add("sum/repeated", [](const Inputs& x) { return sum(x[0] * x[0]) * sum(x[0]); });
 }
 

@@ -53,6 +53,12 @@ def family():
     cases.add("multiclass_hinge/margin_0.5", lambda s, y: hinge(s, y, 0.5), signed(4, 3), integers(0, 3, 4), margin=0.5)
     cases.add("multiclass_hinge/huge", hinge, huge, i64([2, 0, 1]))
 
+    def share(s, y):
+        return (torch.from_numpy(s.numpy().argmax(1)) == y).float().mean()
+    cases.add("accuracy/some", share, signed(8, 3), integers(0, 3, 8), order=0)
+    cases.add("accuracy/ties", share, f64([[1, 1, 0], [0, 2, 2], [3, 3, 3]]), i64([0, 2, 0]), order=0,
+              note="the first of equals is the guess")
+
     for label, shape in {"matrix": (3, 4), "vector": (5,), "zero": (0, 2)}.items():
         cases.add(f"l2_penalty/{label}", lambda w: 0.5 * 3.14 * (w * w).sum(), signed(*shape), reg=3.14)
     return cases

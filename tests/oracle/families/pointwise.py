@@ -135,6 +135,10 @@ def arithmetic(cases):
     cases.add("div/zero", torch.div, f64([1, -1, 0, inf, 1]), f64([0, 0, 0, inf, inf]), order=0)
     cases.add("add/infinities", torch.add, f64([inf, inf, nan, 1e308]), f64([1, -inf, 1, 1e308]), order=0)
     cases.add("mul/infinities", torch.mul, f64([inf, inf, nan, 1e200]), f64([0, -inf, 0, 1e200]), order=0)
+    for label, (a, b) in {"column_row": ((3, 1), (1, 4)), "equal_shapes": ((2, 3), (2, 3))}.items():
+        cases.add(f"mul_no_nan/{label}", torch.mul, signed(*a), signed(*b))
+    cases.add("mul_no_nan/zeros", lambda a, b: torch.where(a == 0, torch.zeros_like(a), a * b),
+              f64([0, -0.0, 0, 1, 2, nan]), f64([inf, -inf, nan, inf, nan, 0]), order=0)
     for name in ("add", "sub", "mul", "maximum", "minimum"):
         function = getattr(torch, name)
         cases.add(f"{name}/integers", function, integers(-9, 9, 2, 3), integers(-9, 9, 3), order=0)

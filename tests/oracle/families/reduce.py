@@ -73,6 +73,10 @@ def floating(cases):
             cases.add(f"{name}/scalar", lambda x: function(x), signed())
     cases.add("sum/long", SMOOTH["sum"], signed(1000))
     cases.add("mean/long_rows", lambda x: SMOOTH["mean"](x, [0]), signed(300, 3), axes=[0])
+    for label, (shape, target) in {"row": ((2, 3), (3,)), "column": ((2, 3), (2, 1)), "scalar": ((2, 3), ()),
+                                   "middle": ((2, 3, 4), (3, 1)), "same": ((2, 3), (2, 3)), "ones": ((2, 3), (1, 1)),
+                                   "empty": ((0, 3), (3,))}.items():
+        cases.add(f"sum_to/{label}", lambda x: x.sum_to_size(target) ** 2, signed(*shape), shape=target, note="squared")
     cases.add("sum/repeated", lambda x: (x * x).sum() * x.sum(), signed(2, 3))
 
 
@@ -110,8 +114,8 @@ def edges(cases):
         cases.add(f"arg{name}/integers", lambda x: getattr(torch, "arg" + name)(x, 1), i64([[3, 9, 1], [5, 2, 7]]),
                   order=0, axis=1)
 
-    # Far from the origin: the two-pass formula keeps all digits of these data, E[x^2] - E[x]^2 none, and PyTorch's
-    # running update all but four.
+    # Far from the origin: the two-pass formula keeps all digits of these data, PyTorch's running
+    # update loses four of them, E[x^2] - E[x]^2 nearly all.
     far = 1e6 + np.array([[0.25, -0.5, 1, 3], [0.5, 0.25, -0.125, 2]])
 
     def two_passes(x):
