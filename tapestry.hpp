@@ -25,11 +25,16 @@
 #include <tapestry/core/state.hpp>
 #include <tapestry/core/tape.hpp>
 #include <tapestry/core/tensor.hpp>
+#include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/data/dataset.hpp>
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/data/loader.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
+#include <tapestry/models/evaluate.hpp>
+#include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/layers.hpp>
+#include <tapestry/models/model.hpp>
 #include <tapestry/models/report/confusion.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/html.hpp>
@@ -39,6 +44,7 @@
 #include <tapestry/models/report/run_report.hpp>
 #include <tapestry/models/report/svg.hpp>
 #include <tapestry/models/report/text_table.hpp>
+#include <tapestry/models/trainer.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/algebra.hpp>
 #include <tapestry/ops/axes.hpp>

@@ -1,8 +1,8 @@
 #include <tapestry/models/layers.hpp>
-#include <tapestry/ops/random.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
 
 #include <cmath>
