@@ -25,12 +25,15 @@ struct Plan {
 
 Plan plan_of(const Shape& shape, const Shape& dst, const Shape& src) {
   Plan plan;
+  // Inserted in order, longest steps first: std::stable_sort would allocate.
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] != 1) plan.axes[std::size_t(plan.rank++)] = {shape[axis], dst[axis], src[axis]};
+    if (shape[axis] == 1) continue;
+    const auto end = plan.axes.begin() + plan.rank++;
+    const auto place = std::find_if(plan.axes.begin(), end,
+                                    [&](const Axis& a) { return std::abs(a.dst) < std::abs(dst[axis]); });
+    std::move_backward(place, end, end + 1);
+    *place = {shape[axis], dst[axis], src[axis]};
   }
-  const auto begin = plan.axes.begin();
-  std::stable_sort(begin, begin + plan.rank,
-                   [](const Axis& a, const Axis& b) { return std::abs(a.dst) > std::abs(b.dst); });
   int last = 0;
   for (int axis = 1; axis < plan.rank; ++axis) {
     Axis& outer = plan.axes[std::size_t(last)];

@@ -131,6 +131,13 @@ BOOST_AUTO_TEST_CASE(normal_numbers) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_uniform_zero_makes_a_normal_number) {
+  const State key = key_at(1343428, 0);  // found by search: one in 2^24 is 0
+  Tape tape, other;
+  BOOST_TEST(evaluate(random_uniform(tape, key, {4})).at(3) == 0);
+  BOOST_TEST(std::isfinite(evaluate(random_normal(other, key, {4})).at(3)));
+}
+
 BOOST_AUTO_TEST_CASE(bernoulli_numbers) {
   Tape tape;
   const State key = key_at(13, 0);
