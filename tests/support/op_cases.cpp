@@ -22,7 +22,9 @@ class AxesOf final : public FieldVisitor {
     if (name == "axis") axes = Shape{value};
   }
   void operator()(std::string_view name, const Shape& value) override {
-    if (name == "axes") axes = value;
+    if (name != "axes") return;
+    axes = value;
+    list = true;
   }
   void operator()(std::string_view, double) override {}
   void operator()(std::string_view, bool) override {}
@@ -30,6 +32,7 @@ class AxesOf final : public FieldVisitor {
   void operator()(std::string_view, const Tensor&) override {}
 
   std::optional<Shape> axes;
+  bool list = false;
 };
 
 /// Extents with ones in front, up to `rank` axes.
@@ -151,6 +154,7 @@ std::set<std::string> coverage(const OpCase& c) {
     const int rank = inputs.empty() ? y.rank() : graph.type(inputs.front()).shape.rank();
     if (!visitor.axes) return;
     found.insert("has axes");
+    if (visitor.list) found.insert("takes several axes");
     if (rank >= 2 && std::ranges::count(*visitor.axes, 0)) found.insert("first axis");
     if (rank >= 2 && std::ranges::count(*visitor.axes, rank - 1)) found.insert("last axis");
     if (visitor.axes->rank() >= 2) found.insert("several axes");

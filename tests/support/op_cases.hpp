@@ -59,8 +59,8 @@ std::vector<const OpCase*> cases_of(std::string_view op);
 
 /// What a case does to its op: "uses the op", "row 0" (operand 0 is broadcast as a row), "column 1", "scalar
 /// 0", "both" (two operands broadcast along different axes), "equal shapes", "repeated operand", "size 1",
-/// "empty", "scalar", "first axis", "last axis", "several axes", "square" (the last two extents of an operand
-/// are equal).
+/// "empty", "scalar", "has axes", "takes several axes", "first axis", "last axis", "several axes", "square"
+/// (the last two extents of an operand are equal).
 std::set<std::string> coverage(const OpCase& c);
 
 /// Which operands of the op are floating in some case: those that a gradient may be asked for.

@@ -146,6 +146,7 @@ void add_draws(OpTable& t) {
   const auto drop = [=](std::span<const Var> x) {
     return emit(registry().at("dropout"), {x[0], x[1]}, half);
   };
+  const Reference masked = elementwise([](std::span<const double> v) { return v[1] < 0.5 ? 2 * v[0] : 0; });
   // The second operand's numbers keep a distance from 0.5.
   const auto draws = [](const Shape& s) {
     Tensor u = signed_values(s, 0.1, 0.4);
@@ -153,8 +154,13 @@ void add_draws(OpTable& t) {
     return u;
   };
   for (const Shape& shape : std::initializer_list<Shape>{{3, 3}, {2, 1, 3}, {}, {1}, {0, 3}})
-    t.add("dropout", text(shape), drop, {kDraw(shape), draws(shape)});
+    t.add("dropout", text(shape), drop, {kDraw(shape), draws(shape)}, masked);
   t.add("dropout", "all kept", drop, {kDraw({2}), doubles({0.1, 0.2}, {2})});
+  t.add("dropout", "repeated operand",
+        [=](std::span<const Var> x) {
+          return emit(registry().at("dropout"), {x[0], x[0]}, half);
+        },
+        {draws({2, 3})});
   t.edge("dropout", "huge", drop, {doubles({1e300, 1e300, -1e300}, {3}), doubles({0, 0.5, 0.9}, {3})},
          {{2, 0, 0}, {0, 0, 0}});
 

@@ -15,18 +15,19 @@ namespace {
 using Reduction = std::function<Var(const Var&, const Axes&, bool)>;
 
 /// The op along each axis of a square, along several of a block, of one element, of nothing.
-void reduce_cases(OpTable& t, std::string_view op, const Reduction& f, const Draw& x) {
+void reduce_cases(OpTable& t, std::string_view op, const Reduction& f, const Draw& x,
+                  std::string_view prefix = {}) {
   const auto along = [&](const Axes& axes, bool keep = false) -> CheckedFunction {
     return [=](std::span<const Var> v) { return f(v[0], axes, keep); };
   };
-  t.add(op, "first axis", along(0), {x({3, 3})});
-  t.add(op, "last axis", along(-1), {x({3, 3})});
-  t.add(op, "kept axis", along(1, kKeepDims), {x({2, 3})});
-  t.add(op, "all axes", along({}), {x({2, 3})});
-  t.add(op, "outer and inner axes", along({0, 2}), {x({2, 3, 2})});
-  t.add(op, "size 1 elsewhere", along(1), {x({1, 3, 1})});
-  t.add(op, "two elements", along(0), {x({2})});
-  t.add(op, "empty elsewhere", along(1), {x({0, 3})});
+  t.add(op, text(prefix, "first axis"), along(0), {x({3, 3})});
+  t.add(op, text(prefix, "last axis"), along(-1), {x({3, 3})});
+  t.add(op, text(prefix, "kept axis"), along(1, kKeepDims), {x({2, 3})});
+  t.add(op, text(prefix, "all axes"), along({}), {x({2, 3})});
+  t.add(op, text(prefix, "outer and inner axes"), along({0, 2}), {x({2, 3, 2})});
+  t.add(op, text(prefix, "size 1 elsewhere"), along(1), {x({1, 3, 1})});
+  t.add(op, text(prefix, "two elements"), along(0), {x({2})});
+  t.add(op, text(prefix, "empty elsewhere"), along(1), {x({0, 3})});
 }
 
 /// Those that a single element has a gradient for.
@@ -95,7 +96,8 @@ void add_reduce_cases(OpTable& t) {
   single_cases(t, "prod", product, draw);
   reduce_cases(t, "var", biased, apart);
   reduce_cases(
-      t, "var", [](const Var& x, const Axes& a, bool keep) { return var(x, a, keep, 1); }, apart);
+      t, "var", [](const Var& x, const Axes& a, bool keep) { return var(x, a, keep, 1); }, apart,
+      "unbiased, ");
   reduce_cases(t, "std", unbiased, apart);
 
   const double inf = std::numeric_limits<double>::infinity();

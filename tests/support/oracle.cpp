@@ -49,6 +49,11 @@ std::map<std::size_t, Tensor> numbered(const Vectors& vectors, std::string_view 
   return found;
 }
 
+std::set<std::string>& agreeing() {
+  static std::set<std::string> ops;
+  return ops;
+}
+
 struct Expectation {
   std::string what;
   Var actual;
@@ -57,13 +62,14 @@ struct Expectation {
 
 /// Records the value and the derivatives that the vectors hold.
 std::vector<Expectation> record(const Vectors& vectors, const Function& call, DType dtype, Tape& tape,
-                                std::vector<Tensor>& fed) {
+                                std::vector<Tensor>& fed, std::set<std::string>& ops) {
   Inputs inputs{tape, dtype, {}};
   for (const auto& [i, tensor] : numbered(vectors, "in")) {
     inputs.all.push_back(tape.input("in" + std::to_string(i), tensor.type()));
     fed.push_back(tensor);
   }
   const Var out = call(inputs);
+  for (ValueId id = 0; id < tape.graph().size(); ++id) ops.emplace(tape.graph().op(id).name);
   std::vector<Expectation> expectations{{"out", out, vectors.at("out")}};
 
   const auto first = numbered(vectors, "grad");
@@ -96,7 +102,8 @@ std::vector<std::string> mistakes_of(const Vectors& vectors, const Function& cal
                                      Bound bound) try {
   Tape tape;
   std::vector<Tensor> fed;
-  const std::vector<Expectation> expectations = record(vectors, call, dtype, tape, fed);
+  std::set<std::string> ops;
+  const std::vector<Expectation> expectations = record(vectors, call, dtype, tape, fed, ops);
   std::vector<Var> outputs;
   for (const Expectation& e : expectations) outputs.push_back(e.actual);
   Program program = compile(tape, outputs, {.verify = true});
@@ -110,6 +117,7 @@ std::vector<std::string> mistakes_of(const Vectors& vectors, const Function& cal
   };
   compare(program.outputs(), "");
   compare(interpret(tape.take(outputs), fed), "interpreted ");
+  if (found.empty() && dtype == DType::f64) agreeing().merge(ops);
   return found;
 } catch (const std::exception& e) {
   return {e.what()};
@@ -156,6 +164,8 @@ std::string difference(const Tensor& actual, const Tensor& expected, Bound bound
       << " (at most " << bound.error << " allowed)";
   return std::move(out).str();
 }
+
+const std::set<std::string>& agreeing_ops() { return agreeing(); }
 
 std::filesystem::path vectors(std::string_view family) {
   return std::filesystem::path(TAPESTRY_SOURCE_DIR) / "tests/oracle/vectors" /

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,5 +64,8 @@ class Table {
   };
   std::map<std::string, Entry, std::less<>> entries_;
 };
+
+/// The ops recorded by the cases that have agreed in this process: those that the oracle vouches for.
+const std::set<std::string>& agreeing_ops();
 
 }  // namespace tapestry::oracle
