@@ -1,3 +1,4 @@
+#include "../support/allocations.hpp"
 #include "../support/loop_case.hpp"
 #include "../support/simd_targets.hpp"
 
@@ -193,7 +194,41 @@ BOOST_AUTO_TEST_CASE(random_numbers_are_those_of_a_random_tensor) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(running_allocates_nothing) {
+  const CompiledLoop compiled(
+      {.extents = {500, 900},
+       .inputs = {{DType::bf16, {900, 1}}, {DType::f32, {0, 1}}, {DType::f32, {1, 500}}},
+       .code = {{Code::mul, Operand::input(0), Operand::input(1)},
+                {Code::exp, Operand::result(0)},
+                {Code::add, Operand::result(1), Operand::input(2)}},
+       .outputs = {{Operand::result(1), DType::f32, Reduce::none, {900, 1}},
+                   {Operand::result(2), DType::f32, Reduce::sum, {0, 1}},
+                   {Operand::result(2), DType::f64, Reduce::max, {0, 0}}}});
+  Generator random(6);
+  LoopCase one(compiled.loop(), random);
+  Tensor full(DType::f32, {500, 900}), sums(DType::f32, {900}), most(DType::f64, {});
+  std::vector<std::byte> scratch(compiled.scratch_bytes());
+  const void* inputs[] = {one.inputs[0].data(), one.inputs[1].data(), one.inputs[2].data()};
+  void* outputs[] = {full.mutable_data(), sums.mutable_data(), most.mutable_data()};
+  compiled.run(inputs, outputs, scratch.data());  // threads start
+  const std::size_t before = test::allocations();
+  compiled.run(inputs, outputs, scratch.data());
+  BOOST_TEST(test::allocations() == before);
+}
+
 BOOST_AUTO_TEST_CASE(mistakes_are_named) {
+  const auto says = [](const char* text) {
+    return [text](const Error& e) { return e.what() == std::string(text); };
+  };
+  BOOST_CHECK_EXCEPTION(
+      CompiledLoop(
+          {.extents = {2}, .inputs = {{DType::i64, {1}}}, .code = {{Code::uniform, Operand::input(0)}}}),
+      Error, says("instruction 0 (uniform) needs an i64 input with strides 0 as its key"));
+  BOOST_CHECK_EXCEPTION(
+      CompiledLoop({.extents = {2}, .lane = Lane::i64, .code = {{Code::exp, Operand::constant(1)}}}), Error,
+      says("instruction 0 (exp) does not exist for i64 lanes"));
+  BOOST_CHECK_EXCEPTION(CompiledLoop({.extents = {2, 3}, .inputs = {{DType::f32, {1}}}}), Error,
+                        says("a loop over [2, 3] has an input of strides [1]"));
   BOOST_CHECK_EXCEPTION(
       CompiledLoop({.extents = {2}, .code = {{Code::add, Operand::constant(1), Operand::result(0)}}}), Error,
       [](const Error& e) {
