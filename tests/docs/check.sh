@@ -2,7 +2,8 @@
 # check.sh PAGE BUILD_DIR PREFIX WORK [CMAKE_SETTING...]: a page of documentation says nothing that isn't so.
 #
 # - Each ```cpp block with a main is built against the installation in PREFIX and run; it must return 0. In a block
-#   that starts ```cpp fails it must not, and what it prints must stand in the page. ```cpp builds is not run.
+#   that starts ```cpp fails it must not, and what it prints must stand in the page, which calls the block's file
+#   mistake.cpp. ```cpp builds is not run.
 # - In ```console blocks, the programs, subcommands, options and presets of lines that begin with $ must exist.
 # - Links to files must lead somewhere.
 # A README has to have a program.
@@ -53,7 +54,7 @@ else
       [[ $status != 0 ]] || complain "$name should fail and does not"
       while IFS= read -r line; do
         grep -qF -e "$line" "$page" || complain "$name prints what the page does not show: $line"
-      done < <(sed -e '/^terminate called/d' -e 's/^ *what(): *//' "$work/$name.out")
+      done < <(sed -e '/^terminate called/d' -e 's/^ *what(): *//' -e "s/$name\.cpp/mistake.cpp/g" "$work/$name.out")
     elif [[ $status != 0 ]]; then
       cat -- "$work/$name.out"
       complain "$name returns $status"
