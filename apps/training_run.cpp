@@ -109,14 +109,15 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
     }
   };
   trainer_options.on_epoch = [&](const EpochReport& epoch) {
-    log->append({{"kind", "epoch"},
-                 {"epoch", epoch.epoch},
-                 {"iteration", epoch.iteration},
-                 {"loss", epoch.mean_loss},
-                 {"train_accuracy", epoch.train_accuracy},
-                 {"validation_accuracy", epoch.validation_accuracy},
-                 {"learning_rate", epoch.learning_rate},
-                 {"seconds", clock.seconds()}});
+    std::vector<Metric> row = {{"kind", "epoch"},
+                               {"epoch", epoch.epoch},
+                               {"iteration", epoch.iteration},
+                               {"train_accuracy", epoch.train_accuracy},
+                               {"validation_accuracy", epoch.validation_accuracy},
+                               {"learning_rate", epoch.learning_rate},
+                               {"seconds", clock.seconds()}};
+    if (epoch.epoch > 0) row.push_back({"loss", epoch.mean_loss});  // before training there is none
+    log->append(row);
     if (epoch.epoch > 0) {
       progress->epoch(epoch.epoch, {.loss = epoch.mean_loss,
                                     .train_accuracy = epoch.train_accuracy,

@@ -28,7 +28,8 @@ FullyConnectedNet::FullyConnectedNet(FullyConnectedOptions options) : options_(s
   affine_.emplace_back(state_, "fc" + std::to_string(affine_.size() + 1), width, options_.classes, init,
                        scale);
   if (options_.keep < 1) {
-    dropout_ = Dropout{options_.keep, make_random_key(state_, options_.seed)};
+    // Not the seed itself, whose numbers shuffle the images.
+    dropout_ = Dropout{options_.keep, make_random_key(state_, derive_seed(options_.seed, 1))};
   }
 }
 
