@@ -8,6 +8,7 @@
 #include <tapestry/optim/sgd.hpp>
 
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <iostream>
 
@@ -73,7 +74,8 @@ std::unique_ptr<Model> make_model(const Config& config) {
          "'; there is: fully_connected");
   demand(config.keep > 0 && config.keep <= 1, "--keep is a probability above 0, not ", config.keep);
   demand(config.reg >= 0, "--reg can't be negative");
-  demand(config.weight_scale > 0, "--weight-scale must be positive");
+  demand(config.weight_scale > 0 && std::isfinite(config.weight_scale),
+         "--weight-scale must be positive and finite, not ", config.weight_scale);
   FullyConnectedOptions options;
   options.hidden = parse_hidden(config.hidden);
   options.weight_scale = config.weight_scale;
@@ -90,6 +92,12 @@ std::unique_ptr<Model> make_model(const Config& config) {
 
 Optimizer make_optimizer(const Config& config, StateDict& state) {
   OptimizerOptions options;
+  const auto fraction = [](double x) { return x >= 0 && x < 1; };
+  demand(fraction(config.momentum), "--momentum is at least 0 and below 1, not ", config.momentum);
+  demand(fraction(config.decay), "--decay is at least 0 and below 1, not ", config.decay);
+  demand(fraction(config.beta1), "--beta1 is at least 0 and below 1, not ", config.beta1);
+  demand(fraction(config.beta2), "--beta2 is at least 0 and below 1, not ", config.beta2);
+  demand(config.epsilon >= 0, "--epsilon can't be negative");
   demand(config.weight_decay >= 0, "--weight-decay can't be negative");
   demand(config.clip_norm >= 0, "--clip-norm can't be negative");
   if (config.clip_norm > 0) options.clip_norm = config.clip_norm;
@@ -106,7 +114,9 @@ Optimizer make_optimizer(const Config& config, StateDict& state) {
 }
 
 Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
-  demand(config.learning_rate > 0, "--learning-rate must be positive");
+  demand(config.learning_rate > 0 && std::isfinite(config.learning_rate),
+         "--learning-rate must be positive and finite, not ", config.learning_rate);
+  demand(config.lr_decay > 0, "--lr-decay must be positive");
   demand(config.epochs >= 0, "--epochs can't be negative");
   demand(config.warm_up >= 0, "--warm-up can't be negative");
   const std::int64_t steps = std::max<std::int64_t>(config.epochs * steps_per_epoch, 1);
@@ -122,11 +132,20 @@ Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
   return config.warm_up > 0 ? warm_up(config.warm_up, schedule) : schedule;
 }
 
-Cifar10Split load_data(const Config& config) {
+void check_settings(const Config& config) {
   demand(config.num_train > 0 && config.num_train <= 49'000, "--num-train is between 1 and 49000, not ",
          config.num_train);
   demand(config.batch_size > 0 && config.batch_size <= config.num_train, "--batch-size is between 1 and the ",
          config.num_train, " training images, not ", config.batch_size);
+  demand(config.train_samples >= 0, "--train-samples can't be negative");
+  demand(config.checkpoint_every >= 0, "--checkpoint-every can't be negative");
+  demand(config.threads >= 0, "--threads can't be negative");
+  const std::unique_ptr<Model> model = make_model(config);
+  make_optimizer(config, model->state());
+  make_schedule(config, 1);
+}
+
+Cifar10Split load_data(const Config& config) {
   Cifar10Split split = split_cifar10(load_cifar10(find_data(config)));
   split.training = split.training.slice(0, config.num_train);
   if (split.synthetic) {

@@ -20,6 +20,8 @@ namespace tapestry::app {
 std::unique_ptr<Model> make_model(const Config& config);
 Optimizer make_optimizer(const Config& config, StateDict& state);
 Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch);
+/// All of them: before data is read and folders are made. load_data() relies on it.
+void check_settings(const Config& config);
 
 /// The notebook's split of the data that --data, $CIFAR10_DIR or data/ names, `num_train` images to train on.
 /// Draws the stand-in if asked for, and says so on stderr whenever it is used.

@@ -48,7 +48,7 @@ int compare(std::span<const std::string> arguments) {
   use_threads(config);
   const Contender contenders[] = {
       {"sgd", 1e-2}, {"momentum", 1e-2}, {"nesterov", 1e-2}, {"adam", 1e-3}, {"rmsprop", 2e-4}};
-  make_model(config);
+  check_settings(config);
   const Cifar10Split data = load_data(config);
   for (const Contender& contender : contenders) make_run_folder(fs::path(out) / contender.optimizer);
 

@@ -34,6 +34,26 @@ po::typed_value<double>* with_default(double& target) {
   return po::value<double>(&target)->default_value(target, shown(target));
 }
 
+/// Any command takes a run's config.ini: what another command would make of a line is no mistake here.
+void store_file(const std::string& path, const po::options_description& options, po::variables_map& values) {
+  std::ifstream file(path);
+  if (!file || std::filesystem::is_directory(path))
+    throw UsageError(text("can't read the config file ", path));
+  Config unused;
+  po::options_description all;
+  all.add(options);
+  for (const auto& group : {model_options(unused), training_options(unused), data_options(unused)}) {
+    for (const auto& option : group.options()) {
+      if (!options.find_nothrow(option->long_name(), false)) all.add(option);
+    }
+  }
+  try {
+    po::store(po::parse_config_file(file, all), values);
+  } catch (const po::error& mistake) {
+    throw UsageError(text(path, ": ", mistake.what()));
+  }
+}
+
 }  // namespace
 
 po::options_description model_options(Config& c) {
@@ -106,10 +126,7 @@ bool parse(std::span<const std::string> arguments, const po::options_description
       return false;
     }
     if (values.contains("config")) {
-      const auto path = values["config"].as<std::string>();
-      std::ifstream file(path);
-      if (!file) throw UsageError(text("can't read the config file ", path));
-      po::store(po::parse_config_file(file, options), values);
+      store_file(values["config"].as<std::string>(), options, values);
     }
     po::notify(values);
   } catch (const po::error& mistake) {

@@ -66,7 +66,7 @@ int train(std::span<const std::string> arguments) {
   use_threads(config);
   const RunOptions where{resume.empty() ? (out.empty() ? fresh_folder() : fs::path(out)) : fs::path(resume),
                          !resume.empty(), joined(arguments)};
-  make_model(config);  // mistakes in the settings are found before the data is read
+  check_settings(config);
   const Cifar10Split data = load_data(config);
   if (!where.resume) make_run_folder(where.folder);
 

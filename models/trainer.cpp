@@ -3,6 +3,7 @@
 #include <tapestry/ops/pointwise.hpp>
 
 #include <algorithm>
+#include <charconv>
 #include <iomanip>
 #include <limits>
 #include <ostream>
@@ -28,7 +29,13 @@ double number(const Metadata& metadata, const std::string& name, const std::file
   const auto it = metadata.find(name);
   if (it == metadata.end())
     throw IoError(text(path.string(), ": a checkpoint without ", name, " can't be resumed"));
-  return std::stod(it->second);
+  double value = 0;
+  const char* end = it->second.data() + it->second.size();
+  if (const auto [stop, error] = std::from_chars(it->second.data(), end, value);
+      error != std::errc() || stop != end) {
+    throw IoError(text(path.string(), ": its ", name, " is '", it->second, "', not a number"));
+  }
+  return value;
 }
 
 }  // namespace
@@ -134,13 +141,14 @@ void Trainer::save(const std::filesystem::path& path, Metadata metadata) const {
 }
 
 Metadata Trainer::resume(const std::filesystem::path& path, const std::filesystem::path& best) {
-  if (std::filesystem::exists(best)) {
+  const bool has_best = std::filesystem::exists(best);
+  if (has_best) {
     load_checkpoint(best, model_.state(), Restore::model);
     keep_best();
   }
   Metadata metadata = load_checkpoint(path, model_.state(), Restore::everything);
   iteration_ = std::int64_t(number(metadata, "iteration", path));
-  best_accuracy_ = number(metadata, "best_validation_accuracy", path);
+  best_accuracy_ = has_best ? number(metadata, "best_validation_accuracy", path) : -1;
   loss_sum_ = number(metadata, "epoch_loss_sum", path);
   loss_count_ = std::int64_t(number(metadata, "epoch_loss_count", path));
   loader_.seek({iteration_ / steps_per_epoch(), iteration_ % steps_per_epoch()});

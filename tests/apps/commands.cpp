@@ -1,0 +1,156 @@
+// What the subcommands print about a run, and about a model.
+#include <tapestry/models/data/cifar10.hpp>
+#include <tapestry/models/data/image_file.hpp>
+#include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/trainer.hpp>
+#include <tapestry/optim/adaptive.hpp>
+#include <tapestry/tests/support/cifar_train.hpp>
+#include <tapestry/tests/support/files.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const ChildResult& trained(fs::path& folder) {
+  static const TemporaryFolder place;
+  static const ChildResult result = cifar_train(small_training(place / "run"));
+  folder = place / "run";
+  return result;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+/// The line that begins with `name`, without its commas.
+std::string line(const std::string& text, const std::string& name) {
+  const std::size_t at = text.find(name);
+  if (at == std::string::npos) return "";
+  std::string found = text.substr(at, text.find('\n', at) - at);
+  std::erase(found, ',');
+  return found;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(commands)
+
+BOOST_AUTO_TEST_CASE(training_leaves_a_run_folder) {
+  fs::path run;
+  const ChildResult& result = trained(run);
+  BOOST_TEST(result.code == 0, result.err);
+  BOOST_TEST(contains(result.err, "synthetic stand-in for CIFAR-10"));
+  BOOST_TEST(contains(result.out, "best validation accuracy 0."));
+  for (const char* file :
+       {"config.ini", "metrics.csv", "metrics.jsonl", "last.safetensors", "best.safetensors", "report.html"})
+    BOOST_TEST(fs::exists(run / file), file);
+  BOOST_TEST(contains(file_content(run / "config.ini"), "hidden = 20\n"));
+  BOOST_TEST(contains(file_content(run / "config.ini"), "batch-size = 50\n"));
+  const std::string report = file_content(run / "report.html");
+  BOOST_TEST(contains(report, "<svg"));
+  BOOST_TEST(contains(report, "synthetic stand-in"));
+  for (const char* elsewhere : {"src=\"http", "<link", "@import"}) BOOST_TEST(!contains(report, elsewhere));
+}
+
+BOOST_AUTO_TEST_CASE(evaluating) {
+  fs::path run;
+  const ChildResult& training = trained(run);
+  const ChildResult result = cifar_train({"evaluate", run.string()});
+  BOOST_TEST(result.code == 0, result.err);
+  for (const char* part : {"(1000 images)", "(the first 1000)", "(all 10000)", "picture: "})
+    BOOST_TEST(contains(result.out, part), part);
+  BOOST_TEST(file_content(run / "confusion.svg").starts_with("<svg"));
+  // The very accuracies that training ended with.
+  const std::string whole = line(training.out, "best validation accuracy");
+  const auto number = [](const std::string& text, std::size_t from) {
+    const std::size_t at = text.find("0.", from);
+    return at == std::string::npos ? "none" : text.substr(at, 6);
+  };
+  BOOST_TEST(number(result.out, result.out.find("validation accuracy")) == number(whole, 0));
+  BOOST_TEST(contains(whole, number(result.out, result.out.rfind("test accuracy")) + " (all 10000)"));
+  BOOST_TEST(cifar_train({"evaluate", run.string(), "--checkpoint", "last"}).code == 0);
+  const std::string file = (run / "best.safetensors").string();
+  BOOST_TEST(cifar_train({"evaluate", run.string(), "--checkpoint", file}).out == result.out);
+}
+
+BOOST_AUTO_TEST_CASE(predicting) {
+  fs::path run;
+  trained(run);
+  const TemporaryFolder place;
+  const auto save = [&](const std::string& name, std::int64_t height, std::int64_t width) {
+    Tensor image(DType::u8, {height, width, 3});
+    std::uint8_t value = 0;
+    for (std::uint8_t& byte : image.mutable_values<std::uint8_t>()) byte = value += 37;
+    const auto png = encode_png(image);
+    write_file(place / name, {reinterpret_cast<const char*>(png.data()), png.size()});
+    return (place / name).string();
+  };
+  const std::string small = save("small.png", 32, 32), large = save("large.png", 200, 90);
+  const ChildResult one = cifar_train({"predict", run.string(), small, "--top", "10"});
+  BOOST_TEST(one.code == 0, one.err);
+  std::istringstream names(file_content(cifar10_folder() / kCifar10NamesFile));
+  int classes = 0;
+  for (std::string name; std::getline(names, name) && !name.empty(); ++classes)
+    BOOST_TEST(contains(one.out, name), name);
+  BOOST_TEST(classes == 10);
+  BOOST_TEST(contains(one.out, "small.png"));
+  BOOST_TEST(contains(one.out, "%"));
+  const ChildResult two = cifar_train({"predict", run.string(), small, large, "--top", "1"});
+  BOOST_TEST(two.code == 0, two.err);
+  BOOST_TEST(contains(two.out, "small.png"));
+  BOOST_TEST(contains(two.out, "large.png"));
+}
+
+BOOST_AUTO_TEST_CASE(describing) {
+  const TemporaryFolder place;
+  const std::string dot = (place / "graph.dot").string();
+  const ChildResult result =
+      cifar_train({"describe", "--hidden", "30,20", "--batch-size", "10", "--graph", dot, "--text"});
+  BOOST_TEST(result.code == 0, result.err);
+  BOOST_TEST(contains(result.out, "graph: " + dot));
+  BOOST_TEST(file_content(dot).starts_with("digraph"));
+  BOOST_TEST(contains(result.out, "matmul"));
+
+  // The same numbers from the library.
+  FullyConnectedNet net({.hidden = {30, 20}, .normalization = Normalization::batch});
+  Function step = training_step(net, {net.state(), Adam{}});
+  const ProgramSummary summary = step.program(training_types(net, 10)).summary();
+  BOOST_TEST(line(result.out, "total").ends_with(" " + std::to_string(parameter_count(net.state()))));
+  BOOST_TEST(line(result.out, "peak  ").ends_with(" " + std::to_string(summary.peak_bytes()) + " bytes"));
+  BOOST_TEST(line(result.out, "floating-point").ends_with(" " + std::to_string(std::int64_t(summary.flops))));
+  BOOST_TEST(line(result.out, "kernel calls").ends_with(" " + std::to_string(summary.tasks)));
+}
+
+BOOST_AUTO_TEST_CASE(checking_gradients) {
+  const ChildResult good =
+      cifar_train({"gradcheck", "--hidden", "6,5", "--elements", "8", "--batch", "3", "--reg", "0.5"});
+  BOOST_TEST(good.code == 0, good.err);
+  for (const char* part : {"fc1/weight", "fc2/bias", "fc3/weight", "relative error"})
+    BOOST_TEST(contains(good.out, part), part);
+  // A tolerance that nothing meets: the worst element is reported.
+  const ChildResult bad = cifar_train({"gradcheck", "--hidden", "5", "--elements", "8", "--tolerance", "0"});
+  BOOST_TEST(bad.code == 1);
+  BOOST_TEST(one_sentence(bad.err));
+  BOOST_TEST(contains(bad.err, "gradients are wrong"));
+}
+
+BOOST_AUTO_TEST_CASE(comparing) {
+  const TemporaryFolder place;
+  const std::string out = (place / "compare").string();
+  const ChildResult result =
+      cifar_train({"compare", "--data", cifar10_folder().string(), "--num-train", "200", "--epochs", "1",
+                   "--hidden", "10,10", "--batch-size", "50", "--out", out});
+  BOOST_TEST(result.code == 0, result.err);
+  const std::string report = file_content(place / "compare/report.html");
+  for (const char* rule : {"sgd", "momentum", "nesterov", "rmsprop", "adam"}) {
+    BOOST_TEST(contains(result.out, rule), rule);
+    BOOST_TEST(contains(report, rule), rule);
+    BOOST_TEST(fs::exists(place / "compare" / rule / "metrics.csv"), rule);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

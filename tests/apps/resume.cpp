@@ -1,0 +1,157 @@
+// Interruptions, kills and thread counts: the final parameters are the same, bit for bit.
+#include <tapestry/core/io/safetensors.hpp>
+#include <tapestry/tests/support/cifar_train.hpp>
+#include <tapestry/tests/support/files.hpp>
+
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <thread>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kStepsPerEpoch = 8;
+
+std::int64_t iteration_of(const fs::path& run) {
+  return std::stoll(load_safetensors(run / "last.safetensors").metadata.at("iteration"));
+}
+
+/// Names and bits of all tensors; metadata such as the seconds may differ.
+bool same_state(const fs::path& a, const fs::path& b) {
+  const SafetensorsFile x = load_safetensors(a), y = load_safetensors(b);
+  if (x.tensors.size() != y.tensors.size()) return false;
+  for (const NamedTensor& named : x.tensors) {
+    const Tensor* other = y.find(named.name);
+    if (!other || other->type() != named.tensor.type() ||
+        std::memcmp(other->data(), named.tensor.data(), named.tensor.bytes()) != 0) {
+      BOOST_TEST_MESSAGE(named.name << " differs");
+      return false;
+    }
+  }
+  return true;
+}
+
+void check_same_run(const fs::path& a, const fs::path& b) {
+  BOOST_TEST(same_state(a / "last.safetensors", b / "last.safetensors"));
+  BOOST_TEST(same_state(a / "best.safetensors", b / "best.safetensors"));
+  // One row a step and an epoch, none twice, with the same numbers but for the seconds.
+  const auto rows = [](const fs::path& run) {
+    std::istringstream lines(file_content(run / "metrics.csv"));
+    std::vector<std::string> all;
+    for (std::string line; std::getline(lines, line);) all.push_back(line.substr(0, line.rfind(',')));
+    return all;
+  };
+  const auto x = rows(a), y = rows(b);
+  BOOST_TEST(x == y, boost::test_tools::per_element());
+}
+
+/// Waits until the child has saved a checkpoint that `wanted` accepts.
+bool wait_for_checkpoint(Child& child, const fs::path& run, const std::function<bool(std::int64_t)>& wanted) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(4);
+  while (child.running() && std::chrono::steady_clock::now() < end) {
+    if (fs::exists(run / "last.safetensors") && wanted(iteration_of(run))) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return false;
+}
+
+Words endless(const fs::path& run) {
+  return small_training(run, {"--epochs", "100000", "--schedule", "constant", "--checkpoint-every", "3"});
+}
+
+ChildResult go_on(const fs::path& run, std::int64_t epochs) {
+  return cifar_train({"train", "--resume", run.string(), "--epochs", std::to_string(epochs)});
+}
+
+/// What a run of so many epochs without any interruption comes to.
+void check_as_uninterrupted(const fs::path& run, const fs::path& reference, std::int64_t epochs) {
+  const ChildResult whole =
+      cifar_train(small_training(reference, {"--epochs", std::to_string(epochs), "--schedule", "constant"}));
+  BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.err);
+  BOOST_TEST(iteration_of(run) == epochs * kStepsPerEpoch);
+  check_same_run(run, reference);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(resume)
+
+BOOST_AUTO_TEST_CASE(thread_counts) {
+  const TemporaryFolder place;
+  for (const char* threads : {"1", "2", "5"}) {
+    const ChildResult result = cifar_train(small_training(place / threads, {"--threads", threads}));
+    BOOST_REQUIRE_MESSAGE(result.code == 0, result.err);
+  }
+  check_same_run(place / "1", place / "2");
+  check_same_run(place / "1", place / "5");
+  // The comparison can fail.
+  const ChildResult other = cifar_train(small_training(place / "seed", {"--seed", "1"}));
+  BOOST_REQUIRE_MESSAGE(other.code == 0, other.err);
+  BOOST_TEST(!same_state(place / "1" / "last.safetensors", place / "seed" / "last.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(more_epochs) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  BOOST_TEST(cifar_train(small_training(run, {"--epochs", "1", "--schedule", "constant"})).code == 0);
+  BOOST_TEST(go_on(run, 3).code == 0);
+  check_as_uninterrupted(run, place / "whole", 3);
+}
+
+BOOST_AUTO_TEST_CASE(control_c) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const TemporaryFolder place;
+    const fs::path run = place / "run";
+    Child child(TAPESTRY_CIFAR_TRAIN, endless(run));
+    BOOST_REQUIRE(wait_for_checkpoint(child, run, [](std::int64_t i) { return i > 0; }));
+    child.send(signal);
+    const ChildResult result = child.wait();
+    BOOST_TEST(result.code == 130);
+    BOOST_TEST(result.signal == 0);
+    BOOST_TEST(complaint(result).find("cifar_train: ") == std::string::npos);
+    BOOST_TEST(result.out.find("interrupted; go on with: cifar_train train --resume " + run.string()) !=
+               std::string::npos);
+    BOOST_TEST(fs::exists(run / "report.html"));
+    // The last step counted is the one saved.
+    const std::int64_t iteration = iteration_of(run);
+    const std::string rows = file_content(run / "metrics.csv");
+    BOOST_TEST(rows.find(std::to_string(iteration)) != std::string::npos);
+
+    const std::int64_t epochs = iteration / kStepsPerEpoch + 1;
+    const ChildResult rest = go_on(run, epochs);
+    BOOST_TEST(rest.code == 0, rest.err);
+    check_as_uninterrupted(run, place / "whole", epochs);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(kill_in_the_middle_of_an_epoch) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  bool middle = false;
+  std::int64_t at = 0;
+  for (int kills = 0; kills < 2 || (!middle && kills < 10); ++kills) {
+    Words words{"train", "--resume", run.string()};
+    if (kills == 0) words = endless(run);
+    Child child(TAPESTRY_CIFAR_TRAIN, words);
+    BOOST_REQUIRE(wait_for_checkpoint(
+        child, run, [&](std::int64_t i) { return i > at && i > kStepsPerEpoch && i % kStepsPerEpoch != 0; }));
+    child.send(SIGKILL);
+    BOOST_TEST(child.wait().signal == SIGKILL);
+    at = iteration_of(run);  // whole, whenever the kill came
+    middle |= at % kStepsPerEpoch != 0;
+  }
+  BOOST_TEST(middle);
+  const std::int64_t epochs = at / kStepsPerEpoch + 1;
+  const ChildResult rest = go_on(run, epochs);
+  BOOST_TEST(rest.code == 0, rest.err);
+  check_as_uninterrupted(run, place / "whole", epochs);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,162 @@
+// How the program answers calls, right and wrong ones, that need no data.
+#include <tapestry/tests/support/cifar_train.hpp>
+#include <tapestry/tests/support/files.hpp>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+/// A call that is mistaken: exit code 2, nothing on stdout, and one sentence that says `part`.
+void check_mistake(const Words& words, const std::string& part) {
+  const TemporaryFolder folder;
+  const ChildResult result = cifar_train(words, {.folder = folder.path()});
+  std::string call = "cifar_train";
+  for (const std::string& word : words) call += ' ' + word;
+  BOOST_TEST_CONTEXT(call << " -> " << result.err) {
+    BOOST_TEST(result.code == 2);
+    BOOST_TEST(result.out == "");
+    BOOST_TEST(one_sentence(result.err));
+    BOOST_TEST(result.err.find(part) != std::string::npos);
+    BOOST_TEST(std::filesystem::is_empty(folder.path()));  // nothing was made before the mistake was seen
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(usage)
+
+BOOST_AUTO_TEST_CASE(no_command_shows_the_commands) {
+  const ChildResult result = cifar_train({});
+  BOOST_TEST(result.code == 2);
+  BOOST_TEST(result.out == "");
+  BOOST_TEST(result.err.starts_with("Usage: cifar_train COMMAND [OPTIONS]\n"));
+}
+
+BOOST_AUTO_TEST_CASE(help_is_no_mistake) {
+  for (const char* word : {"--help", "-h", "help"}) {
+    const ChildResult result = cifar_train({word});
+    BOOST_TEST(result.code == 0);
+    BOOST_TEST(result.err == "");
+    for (const char* command : {"train", "compare", "evaluate", "predict", "gradcheck", "describe"})
+      BOOST_TEST(result.out.find(command) != std::string::npos);
+  }
+  const std::pair<std::string, std::string> commands[] = {
+      {"train", "--learning-rate"}, {"compare", "--out"},         {"evaluate", "--checkpoint"},
+      {"predict", "--top"},         {"gradcheck", "--tolerance"}, {"describe", "--graph"}};
+  for (const auto& [command, option] : commands) {
+    const ChildResult result = cifar_train({command, "--help"});
+    BOOST_TEST_CONTEXT(command) {
+      BOOST_TEST(result.code == 0);
+      BOOST_TEST(result.err == "");
+      BOOST_TEST(result.out.starts_with("Usage: cifar_train " + command));
+      BOOST_TEST(result.out.find(option) != std::string::npos);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(unknown_names) {
+  check_mistake({"fit"}, "there is no command 'fit'");
+  check_mistake({"train", "--leaning-rate", "1"}, "--leaning-rate");
+  check_mistake({"train", "--learn", "1"}, "--learn");  // no guessing what an abbreviation means
+  check_mistake({"train", "surplus"}, "too many positional options");
+  check_mistake({"describe", "--model", "transformer"}, "no model 'transformer'");
+  check_mistake({"train", "--optimizer", "adagrad"}, "not 'adagrad'");
+  check_mistake({"train", "--schedule", "zigzag"}, "not 'zigzag'");
+  check_mistake({"train", "--normalization", "group"}, "not 'group'");
+  check_mistake({"train", "--precision", "f16"}, "not 'f16'");
+}
+
+BOOST_AUTO_TEST_CASE(values_that_make_no_sense) {
+  const std::pair<std::string, std::string> bad[] = {{"--epochs", "ten"},        {"--epochs", "-1"},
+                                                     {"--epochs", "1.5"},        {"--batch-size", "0"},
+                                                     {"--batch-size", "-3"},     {"--batch-size", "49001"},
+                                                     {"--num-train", "0"},       {"--num-train", "49001"},
+                                                     {"--learning-rate", "0"},   {"--learning-rate", "-1e-3"},
+                                                     {"--learning-rate", "x"},   {"--learning-rate", "nan"},
+                                                     {"--learning-rate", "inf"}, {"--hidden", "20,x"},
+                                                     {"--hidden", "20,,20"},     {"--hidden", "0"},
+                                                     {"--hidden", "-5"},         {"--keep", "0"},
+                                                     {"--keep", "1.5"},          {"--reg", "-1"},
+                                                     {"--weight-scale", "0"},    {"--weight-scale", "-1"},
+                                                     {"--weight-decay", "-1"},   {"--clip-norm", "-1"},
+                                                     {"--lr-decay", "0"},        {"--lr-decay", "-1"},
+                                                     {"--warm-up", "-1"},        {"--threads", "-1"},
+                                                     {"--train-samples", "-1"},  {"--checkpoint-every", "-1"},
+                                                     {"--momentum", "1.5"},      {"--beta1", "1"},
+                                                     {"--beta2", "-0.1"},        {"--decay", "2"},
+                                                     {"--epsilon", "-1"}};
+  for (const auto& [option, value] : bad)
+    check_mistake({"train", "--data", "/nowhere", option, value}, option);
+  check_mistake({"train", "--epochs"}, "--epochs");
+  check_mistake({"train", "--epochs", "1", "--epochs", "2"}, "--epochs");
+}
+
+BOOST_AUTO_TEST_CASE(words_that_are_missing) {
+  check_mistake({"evaluate"}, "evaluate needs a run folder");
+  check_mistake({"predict"}, "predict needs a run folder and images");
+  check_mistake({"predict", "runs/x"}, "predict needs a run folder and images");
+  check_mistake({"predict", "runs/x", "cat.png", "--top", "0"}, "--top");
+  check_mistake({"gradcheck", "--batch", "0"}, "--batch");
+  check_mistake({"gradcheck", "--elements", "0"}, "--elements");
+  check_mistake({"train", "--resume", "a", "--out", "b"}, "leave out --out");
+}
+
+BOOST_AUTO_TEST_CASE(config_files) {
+  const TemporaryFolder folder;
+  const std::string path = (folder / "net.ini").string();
+  const auto total = [](const ChildResult& result) {
+    const std::size_t at = result.out.find("total");
+    return at == std::string::npos ? result.out : result.out.substr(at, result.out.find('\n', at) - at);
+  };
+  const auto described = [&](Words words) {
+    words.insert(words.begin(), "describe");
+    const ChildResult result = cifar_train(words);
+    BOOST_TEST(result.err == "");
+    return total(result);
+  };
+  // An option wins over the file, the file over the default.
+  write_file(path, "# a comment\nhidden = 7\nnormalization = none\n");
+  const std::string by_options = described({"--hidden", "7", "--normalization", "none"});
+  BOOST_TEST(by_options.find("21,591") != std::string::npos);  // 3072*7 + 7 + 7*10 + 10
+  BOOST_TEST(described({"--config", path}) == by_options);
+  BOOST_TEST(described({"--config", path, "--hidden", "9"}) ==
+             described({"--hidden", "9", "--normalization", "none"}));
+  BOOST_TEST(described({"--config", path}) != described({}));
+  // What a run folder holds, with settings that describe has no use for.
+  write_file(path, "hidden = 7\nnormalization = none\ndata = \nthreads = 2\n");
+  BOOST_TEST(described({"--config", path}) == by_options);
+
+  write_file(path, "hiden = 7\n");
+  check_mistake({"describe", "--config", path}, path + ": ");
+  check_mistake({"describe", "--config", path}, "hiden");
+  write_file(path, "epochs = many\n");
+  check_mistake({"describe", "--config", path}, path + ": ");
+  check_mistake({"describe", "--config", path}, "many");
+  write_file(path, "no equals sign\n");
+  check_mistake({"describe", "--config", path}, path);
+  check_mistake({"describe", "--config", (folder / "missing.ini").string()}, "missing.ini");
+  check_mistake({"describe", "--config", folder.path().string()}, folder.path().string());
+}
+
+BOOST_AUTO_TEST_CASE(no_hidden_layer) {
+  const ChildResult result = cifar_train({"describe", "--hidden", ""});
+  BOOST_TEST(result.err == "");
+  BOOST_TEST(result.code == 0);
+  BOOST_TEST(result.out.find("30,730") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(there_is_no_data) {
+  BOOST_REQUIRE(unsetenv("CIFAR10_DIR") == 0);
+  check_mistake({"train"}, "there is no data: name CIFAR-10 by --data");
+}
+
+BOOST_AUTO_TEST_CASE(standard_output_is_full) {
+  const ChildResult result = cifar_train({"describe", "--hidden", "5"}, {.output = "/dev/full"});
+  BOOST_TEST(result.code == 1);
+  BOOST_TEST(result.err == "cifar_train: can't write to standard output\n");
+}
+
+BOOST_AUTO_TEST_SUITE_END()

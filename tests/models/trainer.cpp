@@ -1,0 +1,254 @@
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/models/data/synthetic_cifar10.hpp>
+#include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/trainer.hpp>
+#include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/sgd.hpp>
+#include <tapestry/tests/support/temporary_folder.hpp>
+#include <tapestry/tests/support/thrown.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <numeric>
+#include <sstream>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+/// 200 images to train on, 50 to validate.
+const Cifar10Split& small_split() {
+  static const Cifar10Split split = [] {
+    const TemporaryFolder folder;
+    write_synthetic_cifar10(folder.path(), 1, 50);
+    return split_cifar10(detail::load_cifar10(folder.path(), 50), {200, 50, 20});
+  }();
+  return split;
+}
+
+FullyConnectedNet small_net() {
+  return FullyConnectedNet({.hidden = {20}, .normalization = Normalization::batch, .seed = 3});
+}
+
+TrainerOptions small_options(std::int64_t epochs = 3) {
+  return {.epochs = epochs, .batch_size = 40, .lr_decay = 0.9, .train_samples = 100};
+}
+
+std::map<std::string, Tensor> values(const StateDict& state) {
+  std::map<std::string, Tensor> all;
+  for (const State& s : state) {
+    Tensor copy(s.type().dtype, s.type().shape);
+    std::memcpy(copy.mutable_data(), s.value().data(), copy.bytes());
+    all.emplace(s.name(), copy);
+  }
+  return all;
+}
+
+void check_same(const std::map<std::string, Tensor>& a, const std::map<std::string, Tensor>& b) {
+  BOOST_REQUIRE(a.size() == b.size());
+  for (const auto& [name, value] : a) {
+    BOOST_REQUIRE(b.contains(name));
+    BOOST_TEST(std::memcmp(value.data(), b.at(name).data(), value.bytes()) == 0, name);
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(trainer)
+
+BOOST_AUTO_TEST_CASE(loss_falls_and_histories_are_complete) {
+  FullyConnectedNet net = small_net();
+  TrainerOptions options = small_options(6);
+  std::vector<StepReport> steps;
+  std::vector<EpochReport> epochs;
+  options.on_step = [&](const StepReport& step) { steps.push_back(step); };
+  options.on_epoch = [&](const EpochReport& epoch) { epochs.push_back(epoch); };
+  Trainer trainer(net, small_split(), {net.state(), Adam{}}, options);
+  BOOST_TEST(trainer.steps_per_epoch() == 5);
+  BOOST_TEST(trainer.iterations() == 30);
+  BOOST_TEST(trainer.train());
+  BOOST_TEST(trainer.iteration() == 30);
+
+  const auto& losses = trainer.loss_history();
+  BOOST_REQUIRE(losses.size() == 30u);
+  BOOST_TEST(trainer.train_accuracy_history().size() == 7u);
+  BOOST_TEST(trainer.validation_accuracy_history().size() == 7u);
+  BOOST_TEST(std::abs(losses[0] - std::log(10.0)) < 0.3);
+  const auto mean = [&](std::ptrdiff_t first) {
+    return std::accumulate(losses.begin() + first, losses.begin() + first + 5, 0.0) / 5;
+  };
+  BOOST_TEST(mean(25) < mean(0) - 0.05);
+  BOOST_TEST(trainer.train_accuracy_history().back() > trainer.train_accuracy_history().front() + 0.3);
+
+  BOOST_REQUIRE(steps.size() == 30u);
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    BOOST_TEST(steps[i].iteration == std::int64_t(i) + 1);
+    BOOST_TEST(steps[i].epoch == std::int64_t(i) / 5 + 1);
+    BOOST_TEST(steps[i].loss == losses[i]);
+    BOOST_TEST(std::abs(steps[i].learning_rate - 1e-3 * std::pow(0.9, double(i / 5))) < 1e-15);
+  }
+  BOOST_REQUIRE(epochs.size() == 7u);
+  BOOST_TEST(std::isnan(epochs[0].mean_loss));
+  for (std::size_t e = 0; e < 7; ++e) {
+    BOOST_TEST(epochs[e].epoch == std::int64_t(e));
+    BOOST_TEST(epochs[e].validation_accuracy == trainer.validation_accuracy_history()[e]);
+    if (e > 0) BOOST_TEST(std::abs(epochs[e].mean_loss - mean(std::ptrdiff_t(e - 1) * 5)) < 1e-12);
+  }
+  BOOST_TEST(trainer.best_validation_accuracy() == std::ranges::max(trainer.validation_accuracy_history()));
+}
+
+BOOST_AUTO_TEST_CASE(lines_of_the_notebook) {
+  FullyConnectedNet net = small_net();
+  std::ostringstream out;
+  TrainerOptions options = small_options(2);
+  options.verbose = &out;
+  options.print_every = 4;
+  Trainer trainer(net, small_split(), {net.state(), Adam{}}, options);
+  trainer.train();
+  std::ostringstream expected;
+  const auto fixed = [](double value) {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%.6f", value);
+    return std::string(digits);
+  };
+  for (std::size_t i = 0; i <= 10; ++i) {
+    if (i % 5 == 0) {
+      expected << "(Epoch " << i / 5 << " / 2) train acc: " << fixed(trainer.train_accuracy_history()[i / 5])
+               << "; val_acc: " << fixed(trainer.validation_accuracy_history()[i / 5]) << '\n';
+    }
+    if (i < 10 && i % 4 == 0) {
+      expected << "(Iteration " << i + 1 << " / 10) loss: " << fixed(trainer.loss_history()[i]) << '\n';
+    }
+  }
+  BOOST_TEST(out.str() == expected.str());
+}
+
+BOOST_AUTO_TEST_CASE(best_parameters_come_back) {
+  FullyConnectedNet net = small_net();
+  TrainerOptions options = small_options(6);
+  // After the third epoch steps so large that what was learnt is lost.
+  options.schedule = [](std::int64_t step) { return step < 15 ? 1e-3 : 10.0; };
+  std::map<std::string, Tensor> best;
+  options.on_epoch = [&](const EpochReport& epoch) {
+    if (epoch.best) best = values(net.state());
+  };
+  Trainer trainer(net, small_split(), {net.state(), Adam{}}, options);
+  trainer.train();
+  Evaluator evaluator(net, small_split().mean);
+  BOOST_TEST(evaluator.accuracy(small_split().validation) < trainer.best_validation_accuracy());
+  trainer.use_best();
+  BOOST_TEST(evaluator.accuracy(small_split().validation) == trainer.best_validation_accuracy());
+  for (const State& state : net.state()) {
+    if (state.kind() == StateKind::optimizer) continue;
+    BOOST_TEST(std::memcmp(state.value().data(), best.at(state.name()).data(), state.value().bytes()) == 0,
+               state.name());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(resuming_is_exact) {
+  FullyConnectedNet whole = small_net();
+  Trainer uninterrupted(whole, small_split(), {whole.state(), Adam{}}, small_options());
+  uninterrupted.train();
+  for (const std::int64_t stop : {1, 5, 7, 14, 15}) {  // within epochs, at their ends, at the end of all
+    const TemporaryFolder folder;
+    FullyConnectedNet first = small_net(), second({.hidden = {20}, .normalization = Normalization::batch});
+    TrainerOptions options = small_options();
+    std::int64_t done = 0;
+    options.on_step = [&](const StepReport& step) { done = step.iteration; };
+    options.should_stop = [&] { return done == stop; };
+    Trainer before(first, small_split(), {first.state(), Adam{}}, options);
+    BOOST_TEST(before.train() == (stop == 15));
+    before.save(folder / "last", {{"note", "kept"}});
+    before.save_best(folder / "best");
+    Trainer after(second, small_split(), {second.state(), Adam{}}, small_options());
+    BOOST_TEST(after.resume(folder / "last", folder / "best").at("note") == "kept");
+    BOOST_TEST(after.iteration() == stop);
+    BOOST_TEST(after.train());
+    BOOST_TEST_CONTEXT("stopped after " << stop) {
+      check_same(values(whole.state()), values(second.state()));
+    }
+    BOOST_TEST(after.best_validation_accuracy() == uninterrupted.best_validation_accuracy());
+    // And the trainer that was stopped can go on itself.
+    done = -1;
+    BOOST_TEST(before.train());
+    check_same(values(whole.state()), values(first.state()));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
+  const int usual = thread_count();
+  std::map<std::string, Tensor> one;
+  for (const int threads : {1, 2, 3}) {
+    set_thread_count(threads);
+    FullyConnectedNet net = small_net();
+    Trainer trainer(net, small_split(), {net.state(), Adam{}}, small_options());
+    trainer.train();
+    if (threads == 1) one = values(net.state());
+    BOOST_TEST_CONTEXT(threads << " threads") { check_same(one, values(net.state())); }
+  }
+  set_thread_count(usual);
+}
+
+BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_changes_nothing) {
+  FullyConnectedNet net({.hidden = {20}, .seed = 3});
+  TrainerOptions options = small_options();
+  std::map<std::string, Tensor> before = {};
+  std::int64_t steps = 0;
+  options.schedule = [](std::int64_t step) { return step < 2 ? 1e-3 : 1e30; };
+  options.on_step = [&](const StepReport& step) {
+    before = values(net.state());
+    steps = step.iteration;
+  };
+  Trainer trainer(net, small_split(), {net.state(), Sgd{}}, options);
+  const std::string error = thrown<NotFinite>([&] { trainer.train(); });
+  BOOST_TEST(error.find("finite") != std::string::npos, error);
+  BOOST_TEST(trainer.iteration() == steps);
+  BOOST_TEST(trainer.loss_history().size() == std::size_t(steps));
+  check_same(before, values(net.state()));
+}
+
+BOOST_AUTO_TEST_CASE(mistakes) {
+  FullyConnectedNet net = small_net();
+  TrainerOptions options = small_options();
+  options.batch_size = 201;
+  BOOST_CHECK_THROW(Trainer(net, small_split(), {net.state(), Sgd{}}, options), Error);
+  options = small_options();
+  options.epochs = -1;
+  BOOST_CHECK_THROW(Trainer(net, small_split(), {net.state(), Sgd{}}, options), Error);
+  FullyConnectedNet narrow({.hidden = {20}, .inputs = 10});
+  BOOST_CHECK_THROW(Trainer(narrow, small_split(), {narrow.state(), Sgd{}}, small_options()), Error);
+}
+
+BOOST_AUTO_TEST_CASE(label_out_of_range) {
+  Cifar10Split split = small_split();
+  Tensor images(DType::u8, {40, 32, 32, 3}), labels(DType::i64, {40});
+  std::ranges::fill(images.mutable_values<std::uint8_t>(), std::uint8_t(7));
+  std::ranges::fill(labels.mutable_values<std::int64_t>(), 3);
+  labels.mutable_values<std::int64_t>()[17] = 10;
+  split.training = ImageSet(images, labels);
+  FullyConnectedNet net = small_net();
+  Trainer trainer(net, split, {net.state(), Sgd{}}, small_options());
+  const auto before = values(net.state());
+  const std::string error = thrown([&] { trainer.train(); });
+  BOOST_TEST(error.find("10") != std::string::npos, error);
+  BOOST_TEST_MESSAGE(error);
+  check_same(before, values(net.state()));
+}
+
+BOOST_AUTO_TEST_CASE(no_epochs) {
+  FullyConnectedNet net = small_net();
+  const auto before = values(net.state());
+  Trainer trainer(net, small_split(), {net.state(), Sgd{}}, small_options(0));
+  BOOST_TEST(trainer.train());
+  BOOST_TEST(trainer.loss_history().empty());
+  BOOST_TEST(trainer.validation_accuracy_history().size() == 1u);
+  trainer.use_best();
+  check_same(before, values(net.state()));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
