@@ -30,7 +30,7 @@ bool contains(const std::string& text, const std::string& part) {
 std::string line(const std::string& text, const std::string& name) {
   const std::size_t at = text.find(name);
   if (at == std::string::npos) return "";
-  std::string found = text.substr(at, text.find('\n', at) - at);
+  std::string found = text.substr(at, text.find('\n', at + 1) - at);
   std::erase(found, ',');
   return found;
 }
