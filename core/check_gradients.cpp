@@ -72,7 +72,6 @@ class Checker {
       wrt.push_back(x[i]);
       moved_.push_back(i);
     }
-    std::vector<Var> total;
     for (const Var& y : outputs) {
       require(y.dtype() == DType::f64, "check_gradients: the function gives ", y.type(), ", not f64");
       cotangents_.emplace_back(y.type());
@@ -269,6 +268,7 @@ std::vector<GradientCheck> check_gradients(const std::function<Var(Tape&)>& loss
                                            std::span<const State> parameters,
                                            const GradientCheckOptions& options) {
   Tape tape;
+  require(options.order == 1, "check_gradients: with respect to State only first order is checked");
   const Var y = loss(tape);
   require(y.dtype() == DType::f64 && y.shape().elements() == 1, "check_gradients: the loss is ", y.type(),
           ", not one f64");
@@ -288,6 +288,8 @@ std::vector<GradientCheck> check_gradients(const std::function<Var(Tape&)>& loss
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     const State& parameter = parameters[p];
     const Tensor original = parameter.value();
+    // Whatever happens the parameter gets its value back.
+    const std::shared_ptr<void> put_back(nullptr, [&](void*) { parameter.set(original); });
     const Tensor& gradient = derived.output(p + 1);
     const auto loss_at = [&](std::span<const double> direction, double h) {
       Tensor moved = original;
@@ -323,7 +325,6 @@ std::vector<GradientCheck> check_gradients(const std::function<Var(Tape&)>& loss
       compare(check, dot(gradient.values<double>(), direction), slope(direction), largest,
               text(parameter.name(), ", along direction ", k));
     }
-    parameter.set(original);
     results.push_back(check);
   }
   return results;

@@ -174,7 +174,14 @@ std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::opti
 
 std::vector<Var> gradients(const Operand& y, std::span<const State> wrt, std::optional<Var> cotangent) {
   std::vector<Var> current;
-  for (const State& state : wrt) current.push_back(y.var().tape().read(state, y.at()));
+  Tape& tape = y.var().tape();
+  for (const State& state : wrt) {
+    current.push_back(tape.read(state, y.at()));
+    // Silently zero otherwise: the result was made from the old value.
+    require(!tape.is_written(state) || current.back().id() < y.var().id(), to_string(y.at()),
+            ": gradients: state ", state.name(),
+            " was given a new value after this result was recorded; derive the gradients before");
+  }
   return gradients(y, std::span<const Var>(current), cotangent);
 }
 

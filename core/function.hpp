@@ -8,6 +8,7 @@
 #include <tapestry/core/run/program.hpp>
 
 #include <concepts>
+#include <deque>
 #include <functional>
 #include <map>
 #include <utility>
@@ -77,7 +78,7 @@ class Function {
   int arity_ = 0;
   Trace trace_;
   CompileOptions options_;
-  std::vector<Entry> cache_;  // a handful: full batch, last batch
+  std::deque<Entry> cache_;  // a handful: full batch, last batch
 };
 
 }  // namespace tapestry

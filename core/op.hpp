@@ -92,6 +92,7 @@ struct Op {
   bool pointwise = false;    // y[i] depends on x[i] alone
   bool commutative = false;  // in its first two inputs
   bool view = false;         // y is x[0]'s elements in the same order
+  bool can_fail = false;     // refuses some values at run time: runs before any State changes
   bool must_run = false;     // checks its input: never removed as unused
 
   constexpr bool composed() const { return expand != nullptr; }

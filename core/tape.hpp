@@ -86,6 +86,9 @@ class Tape {
   /// Declares that after the step `state` holds `value`, of the same type.
   void write(const State& state, const Operand& value);
 
+  /// Has a new value been declared?
+  bool is_written(const State& state) const { return writes_.contains(state.id()); }
+
   /// Appends a node. `inputs` are on this tape. Errors name `at`.
   Var append(const Op& op, std::span<const Var> inputs, Attrs attrs, Location at);
   Var append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs, Location at);

@@ -26,7 +26,7 @@ Evaluator::Evaluator(const Model& model, const Tensor& mean, std::int64_t batch_
     : model_(model),
       mean_(mean),
       batch_size_(batch_size),
-      scores_([this](Var x) { return softmax(model_.logits(cast(x, model_.dtype()), Mode::evaluate), -1); }) {
+      scores_([&model](Var x) { return softmax(model.logits(cast(x, model.dtype()), Mode::evaluate), -1); }) {
   require(batch_size > 0, "an evaluation's batch size must be positive, not ", batch_size);
   require(mean.elements() == model.input_shape().elements(), model.name(), " takes images of ",
           model.input_shape(), ", the mean image is ", mean.shape());

@@ -85,7 +85,7 @@ bool Trainer::train() {
     loss_sum_ += loss;
     ++loss_count_;
     const std::int64_t epoch = (iteration_ - 1) / steps_per_epoch() + 1;
-    if (options_.verbose && (iteration_ - 1) % options_.print_every == 0) {
+    if (options_.verbose && options_.print_every > 0 && (iteration_ - 1) % options_.print_every == 0) {
       *options_.verbose << "(Iteration " << iteration_ << " / " << iterations() << ") loss: " << std::fixed
                         << std::setprecision(6) << loss << '\n';
     }

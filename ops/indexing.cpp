@@ -53,7 +53,8 @@ constexpr Op kTake{
         },
     .vjp = {[](V v) { return scatter_add(zeros(v.g.tape(), v.a().type()), v.b(), v.g, axis_of(v.attrs)); }},
     .no_gradient = kIndices,
-    .kernel = [](const KernelCall& c) { kernels::take(c.x[0], axis_of(c.attrs), c.x[1], c.y); }};
+    .kernel = [](const KernelCall& c) { kernels::take(c.x[0], axis_of(c.attrs), c.x[1], c.y); },
+    .can_fail = true};
 
 constexpr Op kScatterAdd{
     .name = "scatter_add",
@@ -69,7 +70,8 @@ constexpr Op kScatterAdd{
     .vjp = {[](V v) { return v.g; }, nullptr, [](V v) { return take(v.g, v.b(), axis_of(v.attrs)); }},
     .no_gradient = kIndices,
     .kernel =
-        [](const KernelCall& c) { kernels::scatter_add(c.x[0], axis_of(c.attrs), c.x[1], c.x[2], c.y); }};
+        [](const KernelCall& c) { kernels::scatter_add(c.x[0], axis_of(c.attrs), c.x[1], c.x[2], c.y); },
+    .can_fail = true};
 
 // --- one_hot ---
 

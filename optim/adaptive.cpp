@@ -20,7 +20,7 @@ Var Adam::update(const Var& w, const Var& g, const Var& lr, const Slots& slots) 
 }
 
 Var AdamW::update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const {
-  return adam.update(w, g, lr, slots) - lr * weight_decay * w;
+  return adam.update(w, g, lr, slots);
 }
 
 }  // namespace tapestry

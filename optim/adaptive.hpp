@@ -38,6 +38,7 @@ struct AdamW final : UpdateRule {
       : adam(adam_), weight_decay(weight_decay_) {}
   std::string name() const override { return "adamw"; }
   bool counts_steps() const override { return true; }
+  std::optional<double> decoupled_decay() const override { return weight_decay; }
   Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;
 };
 

@@ -29,7 +29,9 @@ Var Slots::write(std::string_view name, const Operand& value) const {
 }
 
 Optimizer::Optimizer(StateDict& state, std::shared_ptr<const UpdateRule> rule, OptimizerOptions options)
-    : state_(state), rule_(std::move(rule)), options_(std::move(options)) {}
+    : state_(state), rule_(std::move(rule)), options_(std::move(options)) {
+  if (options_.name.empty()) options_.name = rule_->name();
+}
 
 void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& learning_rate) const {
   if (pairs.empty()) return;
@@ -42,7 +44,7 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
 
   std::optional<Var> count;
   if (rule_->counts_steps()) {
-    const std::string name = rule_->name() + "/t";
+    const std::string name = options_.name + "/t";
     if (!state_.find(name)) state_.create(name, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
     count = tape.read(state_.at(name)) + 1;
     tape.write(state_.at(name), *count);
@@ -66,18 +68,19 @@ Var Optimizer::updated(const State& parameter, Var gradient, const Operand& lear
   Tape& tape = gradient.tape();
   const Var w = tape.read(parameter);
   Var rate = as_dtype(learning_rate, tape, w.dtype());
-  double decay = options_.weight_decay;
+  const bool decoupled = options_.decoupled || rule_->decoupled_decay();
+  double decay = options_.weight_decay != 0 ? options_.weight_decay : rule_->decoupled_decay().value_or(0);
   const auto group = std::ranges::find_if(
       options_.groups, [&](const ParameterGroup& g) { return matches(g.pattern, parameter.name()); });
   if (group != options_.groups.end()) {
     if (group->learning_rate_scale != 1) rate = rate * group->learning_rate_scale;
     decay = group->weight_decay.value_or(decay);
   }
-  if (decay != 0 && !options_.decoupled) gradient = gradient + decay * w;
+  if (decay != 0 && !decoupled) gradient = gradient + decay * w;
   if (count) count = cast(*count, w.dtype());
-  const Slots slots(state_, rule_->name() + '/' + parameter.name(), w, count);
+  const Slots slots(state_, options_.name + '/' + parameter.name(), w, count);
   const Var next = rule_->update(w, gradient, rate, slots);
-  return decay != 0 && options_.decoupled ? next - (rate * decay) * w : next;
+  return decay != 0 && decoupled ? next - (rate * decay) * w : next;
 }
 
 bool matches(std::string_view pattern, std::string_view name) {

@@ -52,6 +52,8 @@ class UpdateRule {
   virtual std::string name() const = 0;
   /// Does update() use Slots::count()?
   virtual bool counts_steps() const { return false; }
+  /// Decoupled weight decay that is part of the rule; OptimizerOptions and groups may change it.
+  virtual std::optional<double> decoupled_decay() const { return std::nullopt; }
   /// The new value of w, given its gradient g and the learning rate, all of one dtype.
   virtual Var update(const Var& w, const Var& g, const Var& learning_rate, const Slots& slots) const = 0;
 };
@@ -78,6 +80,9 @@ struct OptimizerOptions {
   std::optional<double> clip_norm{};
   /// The first group that matches a parameter applies.
   std::vector<ParameterGroup> groups{};
+  /// What its State is called: NAME/t, NAME/fc1/weight/v. The rule's name unless given; two optimizers of one
+  /// rule on one StateDict need names of their own.
+  std::string name{};
 };
 
 class Optimizer {

@@ -159,7 +159,8 @@ class Grouping {
 
   bool streams(ValueId id) const { return loops_[id]->outputs.front().reduce == kernels::Reduce::none; }
 
-  /// A cast to a dtype that is not the register's happens when it is stored: 1.9 becomes 1 in memory only.
+  /// Values of a dtype that is not the register's become so when they are stored: 1.9 becomes 1, and 200 +
+  /// 100 of u8 becomes 44, in memory only. Truth values are 0 or 1 in any register, unless they are cast.
   /// (bf16 is f32 in registers by design: what is computed in one loop is rounded less often.)
   bool converts(ValueId id) const {
     const Loop& loop = *loops_[id];
@@ -167,7 +168,8 @@ class Grouping {
     const DType held[] = {DType::f32, DType::f64, DType::i64};  // by lane
     const bool fits =
         dtype == held[std::size_t(loop.lane)] || (dtype == DType::bf16 && loop.lane == Lane::f32);
-    return !fits && loop.code.size() == 1 && loop.code.front().code == kernels::Code::copy;
+    const bool cast = loop.code.size() == 1 && loop.code.front().code == kernels::Code::copy;
+    return !fits && (cast || dtype != DType::boolean);
   }
 
   /// Does `user` read `input` at the very element it computes?

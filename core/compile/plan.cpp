@@ -44,7 +44,7 @@ class Planner {
   void find_first_commit() {
     for (std::size_t t = 0; t < end_; ++t) {
       for (const ValueId id : plan_.tasks[t].nodes) {
-        if (graph_.op(id).must_run) plan_.first_commit = t + 1;
+        if (graph_.op(id).must_run || graph_.op(id).can_fail) plan_.first_commit = t + 1;
       }
     }
     if (!options_.guard_outputs) return;

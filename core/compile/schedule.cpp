@@ -54,8 +54,9 @@ class Joiner {
     if (const auto it = values_.find(input); it != values_.end()) return it->second;
     if (const Tensor* constant = language::constant_value(graph_, input);
         constant && constant->elements() == 1) {
-      return is_floating(constant->dtype()) ? Operand::constant(constant->item())
-                                            : Operand::constant(std::int64_t(constant->item()));
+      return is_floating(constant->dtype())
+                 ? Operand::constant(constant->item())
+                 : Operand::constant(constant->to(DType::i64).values<std::int64_t>()[0]);
     }
     for (std::size_t i = 0; i < task_.reads.size(); ++i) {
       if (task_.reads[i] == input && task_.loop->inputs[i].strides == how.strides) return Operand::input(i);

@@ -13,13 +13,21 @@
 namespace tapestry {
 namespace {
 
-bool all_finite(const Tensor& tensor) {
-  const auto finite = [](auto values) {
-    return std::ranges::all_of(values, [](auto v) { return std::isfinite(v); });
-  };
-  if (tensor.dtype() == DType::f32) return finite(tensor.values<float>());
-  if (tensor.dtype() == DType::f64) return finite(tensor.values<double>());
-  return true;
+bool all_finite(const ConstView& view) {
+  const auto count = std::size_t(view.type.shape.elements());
+  return visit_dtype(view.type.dtype, [&](auto t) {
+    using T = decltype(t);
+    if constexpr (!std::is_floating_point_v<T> && !std::is_same_v<T, bf16>) {
+      return true;
+    } else {
+      return std::ranges::all_of(std::span(view.as<T>(), count), [](T v) {
+        if constexpr (std::is_same_v<T, bf16>)
+          return std::isfinite(float(v));
+        else
+          return std::isfinite(v);
+      });
+    }
+  });
 }
 
 Graph run_passes(const Graph& graph, const CompileOptions& options) {
@@ -54,6 +62,12 @@ void check_names(const CompileOptions& options) {
   }
 }
 
+Tensor copy_of(const ConstView& view) {
+  Tensor copy(view.type);
+  if (copy.bytes() > 0) std::memcpy(copy.mutable_data(), view.data, copy.bytes());
+  return copy;
+}
+
 }  // namespace
 
 struct Program::Impl {
@@ -79,6 +93,8 @@ struct Program::Impl {
   std::vector<void*> sinks;
   std::vector<ConstView> views;
   std::vector<ConstView> given;
+  std::vector<ConstView> own_arguments;  // if some had to be set aside
+  std::vector<Tensor> set_aside;
 
   Impl(const Graph& recorded, const CompileOptions& opts) : options(opts) {
     check_names(options);
@@ -152,7 +168,8 @@ struct Program::Impl {
     }
   }
 
-  void resolve(std::span<const ConstView> arguments) {
+  void resolve(std::span<const ConstView>& arguments) {
+    own_arguments.clear();
     require(arguments.size() == graph.arguments.size(), "the program takes ", graph.arguments.size(),
             " arguments, not ", arguments.size());
     for (std::size_t i = 0; i < arguments.size(); ++i) {
@@ -163,6 +180,28 @@ struct Program::Impl {
     }
     for (const ValueId id : moving)
       addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments));
+  }
+
+  /// An argument may be a result of the step before or the value of a State that this step writes: f(f(x)).
+  /// Then it is set aside, for the step writes there.
+  void protect(std::span<const ConstView>& arguments) {
+    const auto overlaps = [](const ConstView& a, const Tensor& b) {
+      const auto* p = static_cast<const std::byte*>(a.data);
+      const auto* q = static_cast<const std::byte*>(b.data());
+      return p < q + b.bytes() && q < p + a.type.bytes();
+    };
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+      const auto is_written = [&](const Tensor& tensor) { return overlaps(arguments[i], tensor); };
+      if (std::ranges::none_of(outputs, is_written) &&
+          std::ranges::none_of(plan.states, [&](const State& state) { return is_written(state.value()); })) {
+        continue;
+      }
+      if (own_arguments.empty()) own_arguments.assign(arguments.begin(), arguments.end());
+      set_aside.resize(arguments.size());
+      set_aside[i] = copy_of(arguments[i]);
+      own_arguments[i] = std::as_const(set_aside[i]).view();
+    }
+    if (!own_arguments.empty()) arguments = own_arguments;
   }
 
   void execute(std::size_t t) {
@@ -211,27 +250,36 @@ struct Program::Impl {
   /// not before.
   void check_outputs(std::span<const ConstView> arguments) {
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (!all_finite(outputs[i])) throw NotFinite(blame(i, arguments));
+      // Where the value is now: an argument or an old value of State is moved to its place at the end of the
+      // step.
+      const ConstView value{addresses[graph.outputs[i]], graph.type(graph.outputs[i])};
+      if (!all_finite(value)) throw NotFinite(blame(i, value, arguments));
     }
   }
 
-  /// Runs the step again one node at a time and names the first op that made a value that isn't finite.
-  std::string blame(std::size_t output, std::span<const ConstView> arguments) {
-    std::string culprit;
+  /// Runs the step again one node at a time and names the first op that made a value that isn't finite of
+  /// values that are; failing that the first leaf that wasn't.
+  std::string blame(std::size_t output, const ConstView& made, std::span<const ConstView> arguments) {
     std::vector<Tensor> values;
-    for (const ConstView& argument : arguments) {
-      values.emplace_back(argument.type);
-      if (argument.type.bytes() > 0)
-        std::memcpy(values.back().mutable_data(), argument.data, argument.type.bytes());
-    }
+    for (const ConstView& argument : arguments) values.push_back(copy_of(argument));
+    std::string culprit, leaf;
+    std::vector<bool> finite;  // by value, in the order of computation
     interpret(graph, values, [&](const Graph& g, ValueId id, const Tensor& value) {
-      if (all_finite(value)) return true;
+      finite.resize(g.size(), true);
+      finite[id] = all_finite(value.view());
+      if (finite[id]) return true;
       const Node& node = g.node(id);
-      culprit = text(node.arity == 0 ? "" : "first made by ", label(g, id), ' ', value.type(), " (",
-                     to_string(node.at), ')', node.arity == 0 ? " isn't finite to begin with" : "");
+      const std::string what = text(label(g, id), ' ', value.type(), " (", to_string(node.at), ')');
+      if (node.arity == 0) {
+        if (leaf.empty()) leaf = what + " wasn't finite to begin with";
+        return true;
+      }
+      if (!std::ranges::all_of(g.inputs(id), [&](ValueId input) { return finite[input]; })) return true;
+      culprit = "first made by " + what;
       return false;
     });
-    const std::string value = outputs[output].elements() == 1 ? text(" (", outputs[output].at(0), ")") : "";
+    if (culprit.empty()) culprit = leaf.empty() ? "not found again one op at a time" : leaf;
+    const std::string value = made.type.shape.elements() == 1 ? text(" (", copy_of(made).item(), ")") : "";
     return text("output ", output, " isn't finite", value, ": ", culprit, "; the step wasn't applied");
   }
 };

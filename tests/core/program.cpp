@@ -2,11 +2,13 @@
 #include <tapestry/core/function.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/indexing.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 
 #include <cmath>
+#include <limits>
 
 #include <boost/test/unit_test.hpp>
 
@@ -138,6 +140,63 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   });
   BOOST_CHECK_THROW(p.run(), Error);
   BOOST_CHECK_THROW(compile(x, {.without = {"cse", "csa"}}), Error);
+}
+
+BOOST_AUTO_TEST_CASE(a_result_can_be_the_next_argument) {
+  const State w("w", Tensor::from({0.0f, 1.0f, 1.0f, 0.0f}, {2, 2}));
+  Function f = [&](Var x) { return sum(broadcast_to(expand_dims(x, {0}), {2, 2}) * w, 1) + 1; };
+  const Tensor x = Tensor::from({1.0f, 5.0f}, {2});
+  const Tensor once = f(x), twice = f(f(x));
+  BOOST_TEST(once.at(0) == 6);
+  BOOST_TEST(twice.at(0) == 3);
+  BOOST_TEST(twice.at(1) == 7);
+  Function g = [&](Var v) {
+    v.tape().write(w, v * 2);
+    return sum(v) + sum(v.tape().read(w));
+  };
+  g(w.value());
+  BOOST_TEST(g(w.value()).item() == 12);
+}
+
+BOOST_AUTO_TEST_CASE(an_index_out_of_range_changes_no_state) {
+  const State n("n", Tensor::scalar(std::int64_t{0}));
+  Function f = [&](Var table, Var index) {
+    index.tape().write(n, index.tape().read(n) + 1);
+    return take(table, index, 0);
+  };
+  const Tensor table(DType::f32, {3, 2});
+  f(table, Tensor::scalar(std::int64_t{2}));
+  BOOST_CHECK_THROW(f(table, Tensor::scalar(std::int64_t{3})), Error);
+  BOOST_TEST(n.value().item() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(integers_wrap_and_keep_their_digits_in_fused_loops) {
+  Function f = [&](Var a, Var b) { return (a + b) / 2; };
+  const auto u8 = [](int v) { return Tensor::full<std::uint8_t>({3}, std::uint8_t(v)); };
+  BOOST_TEST(f(u8(200), u8(100)).at(0) == 22);
+  Function g = [&](Var a) { return a + Tensor::scalar((std::int64_t{1} << 53) + 1); };
+  BOOST_TEST(g(Tensor::full<std::int64_t>({3}, 0)).values<std::int64_t>()[1] == (std::int64_t{1} << 53) + 1);
+}
+
+BOOST_AUTO_TEST_CASE(outputs_that_are_arguments_are_checked_as_they_are_now) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {2}});
+  Program p = compile(tape, std::vector<Var>{sum(x * 0), x}, {.require_finite = true});
+  const Tensor bad = Tensor::from({1.0f, std::numeric_limits<float>::infinity()}, {2});
+  const Tensor good = Tensor::from({1.0f, 2.0f}, {2});
+  BOOST_CHECK_THROW(p.run({&bad, 1}), NotFinite);
+  p.run({&good, 1});
+  BOOST_TEST(p.output(1).at(1) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(programs_stay_where_they_are) {
+  Function f = [](Var x) { return x * 2; };
+  const Type one{DType::f32, {1}};
+  Program& first = f.program(std::span(&one, 1));
+  for (int i = 2; i < 20; ++i) f(Tensor(DType::f32, {i}));
+  const Tensor x = Tensor::from({3.0f}, {1});
+  first.run({&x, 1});
+  BOOST_TEST(first.output().item() == 6);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -117,4 +117,36 @@ BOOST_AUTO_TEST_CASE(a_learning_rate_is_an_input) {
   BOOST_TEST(w.value().item() == 0.25);
 }
 
+BOOST_AUTO_TEST_CASE(groups_change_the_decay_of_adamw) {
+  StateDict state;
+  const State w = state.create("w", Tensor::scalar(1.0)), b = state.create("b", Tensor::scalar(1.0));
+  const Optimizer adamw(state, AdamW(0.5), {.groups = {{"b", 1, 0.0}}});
+  step(adamw, w, Tensor::scalar(0.0), 0.1);
+  step(adamw, b, Tensor::scalar(0.0), 0.1);
+  BOOST_TEST(w.value().item() == 1 - 0.1 * 0.5, boost::test_tools::tolerance(1e-14));
+  BOOST_TEST(b.value().item() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(two_optimizers_of_a_rule_count_their_own_steps) {
+  StateDict state;
+  const State a = state.create("a", Tensor::scalar(1.0)), b = state.create("b", Tensor::scalar(1.0));
+  const Optimizer one(state, Adam{}, {.name = "one"}), two(state, Adam{}, {.name = "two"});
+  step(one, a, Tensor::scalar(1.0), 0.1);
+  step(two, b, Tensor::scalar(1.0), 0.1);
+  BOOST_TEST(state.at("one/t").value().item() == 1);
+  BOOST_TEST(state.at("two/t").value().item() == 1);
+  BOOST_TEST(a.value().item() == b.value().item());
+}
+
+BOOST_AUTO_TEST_CASE(gradients_after_the_update_are_refused) {
+  StateDict state;
+  const State w = state.create("w", Tensor::scalar(1.0));
+  const Optimizer sgd(state, Sgd{});
+  Tape tape;
+  const Var v = tape.read(w);
+  const Var first = v * v, second = v * 3;
+  sgd.minimize(first, state.parameters(), 0.1);
+  BOOST_CHECK_THROW(sgd.minimize(second, state.parameters(), 0.1), Error);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
