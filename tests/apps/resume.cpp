@@ -63,7 +63,8 @@ bool wait_for_checkpoint(Child& child, const fs::path& run, const std::function<
 }
 
 Words endless(const fs::path& run) {
-  return small_training(run, {"--epochs", "100000", "--schedule", "constant", "--checkpoint-every", "3"});
+  return small_training(
+      run, {"--epochs", "100000", "--schedule", "constant", "--keep", "0.8", "--checkpoint-every", "3"});
 }
 
 ChildResult go_on(const fs::path& run, std::int64_t epochs) {
@@ -72,8 +73,8 @@ ChildResult go_on(const fs::path& run, std::int64_t epochs) {
 
 /// What a run of so many epochs without any interruption comes to.
 void check_as_uninterrupted(const fs::path& run, const fs::path& reference, std::int64_t epochs) {
-  const ChildResult whole =
-      cifar_train(small_training(reference, {"--epochs", std::to_string(epochs), "--schedule", "constant"}));
+  const ChildResult whole = cifar_train(small_training(
+      reference, {"--epochs", std::to_string(epochs), "--schedule", "constant", "--keep", "0.8"}));
   BOOST_REQUIRE_MESSAGE(whole.code == 0, whole.err);
   BOOST_TEST(iteration_of(run) == epochs * kStepsPerEpoch);
   check_same_run(run, reference);
@@ -86,13 +87,14 @@ BOOST_AUTO_TEST_SUITE(resume)
 BOOST_AUTO_TEST_CASE(thread_counts) {
   const TemporaryFolder place;
   for (const char* threads : {"1", "2", "5"}) {
-    const ChildResult result = cifar_train(small_training(place / threads, {"--threads", threads}));
+    const ChildResult result =
+        cifar_train(small_training(place / threads, {"--threads", threads, "--keep", "0.8"}));
     BOOST_REQUIRE_MESSAGE(result.code == 0, result.err);
   }
   check_same_run(place / "1", place / "2");
   check_same_run(place / "1", place / "5");
   // The comparison can fail.
-  const ChildResult other = cifar_train(small_training(place / "seed", {"--seed", "1"}));
+  const ChildResult other = cifar_train(small_training(place / "seed", {"--seed", "1", "--keep", "0.8"}));
   BOOST_REQUIRE_MESSAGE(other.code == 0, other.err);
   BOOST_TEST(!same_state(place / "1" / "last.safetensors", place / "seed" / "last.safetensors"));
 }
@@ -100,7 +102,9 @@ BOOST_AUTO_TEST_CASE(thread_counts) {
 BOOST_AUTO_TEST_CASE(more_epochs) {
   const TemporaryFolder place;
   const fs::path run = place / "run";
-  BOOST_TEST(cifar_train(small_training(run, {"--epochs", "1", "--schedule", "constant"})).code == 0);
+  BOOST_TEST(
+      cifar_train(small_training(run, {"--epochs", "1", "--schedule", "constant", "--keep", "0.8"})).code ==
+      0);
   BOOST_TEST(go_on(run, 3).code == 0);
   check_as_uninterrupted(run, place / "whole", 3);
 }
