@@ -132,8 +132,8 @@ BOOST_AUTO_TEST_CASE(every_mutant_is_caught) {
           BOOST_TEST(!m.always_applicable, "no case that it would change");
           others += text("; ", m.name, ": not applicable");
         } else if (!reason.empty()) {
-          BOOST_TEST(!caught_by,
-                     "listed as equivalent (" << reason << "), but caught by " << caught_by->name);
+          if (caught_by)
+            BOOST_ERROR("listed as equivalent (" << reason << "), but caught by " << caught_by->name);
           others += text("; ", m.name, ": equivalent, ", reason);
         } else {
           BOOST_TEST(caught_by, "survives all " << cases.size() << " cases");
