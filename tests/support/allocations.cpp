@@ -27,10 +27,15 @@ namespace tapestry::test {
 std::size_t allocations() { return count.load(std::memory_order_relaxed); }
 }  // namespace tapestry::test
 
-// The array and nothrow forms end up in these.
+// The array forms end up in these. The nothrow ones would, too, but sanitizers bring their own.
 void* operator new(std::size_t size) { return allocate(size, 0); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, std::size_t(alignment));
+}
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept try {
+  return allocate(size, 0);
+} catch (const std::bad_alloc&) {
+  return nullptr;
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
