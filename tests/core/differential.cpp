@@ -1,0 +1,35 @@
+#include <tapestry/tests/support/differential.hpp>
+
+#include <chrono>
+#include <cstdlib>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+  const char* value = std::getenv(name);
+  return value ? std::strtoull(value, nullptr, 10) : otherwise;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(differential)
+
+BOOST_AUTO_TEST_CASE(random_graphs_agree_with_the_reference) {
+  const std::uint64_t first = setting("TAPESTRY_GRAPH_SEED", 1), count = setting("TAPESTRY_GRAPHS", 1000);
+  Coverage coverage;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const Recipe recipe = random_recipe(seed);
+    if (const auto failure = difference(recipe, &coverage)) {
+      BOOST_ERROR("graph " << seed << ": " << *failure);
+    }
+  }
+  BOOST_TEST_MESSAGE(coverage.checked << " of " << coverage.elements << " elements bounded, "
+                                      << coverage.nodes << " nodes");
+}
+
+BOOST_AUTO_TEST_SUITE_END()
