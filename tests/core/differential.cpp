@@ -22,10 +22,13 @@ BOOST_AUTO_TEST_SUITE(differential)
 BOOST_AUTO_TEST_CASE(random_graphs_agree_with_the_reference) {
   const std::uint64_t first = setting("TAPESTRY_GRAPH_SEED", 1), count = setting("TAPESTRY_GRAPHS", 1000);
   Coverage coverage;
+  int failures = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     const Recipe recipe = random_recipe(seed);
     if (const auto failure = difference(recipe, &coverage)) {
-      BOOST_ERROR("graph " << seed << ": " << *failure);
+      const Shrunk shrunk = shrink(recipe, *failure);
+      BOOST_ERROR("graph " << seed << ": " << failure->what << "\n" << report(shrunk.recipe, shrunk.failure));
+      if (++failures == 5) break;  // enough to go on with
     }
   }
   BOOST_TEST_MESSAGE(coverage.checked << " of " << coverage.elements << " elements bounded, "

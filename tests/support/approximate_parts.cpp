@@ -16,7 +16,9 @@ class Reader final : public FieldVisitor {
   void operator()(std::string_view name, std::int64_t value) override { put(name, double(value)); }
   void operator()(std::string_view name, double value) override { put(name, value); }
   void operator()(std::string_view name, bool value) override { put(name, value); }
-  void operator()(std::string_view, std::string_view) override {}
+  void operator()(std::string_view name, std::string_view value) override {
+    fields_.words.emplace(name, value);
+  }
   void operator()(std::string_view name, const Shape& value) override { fields_.shapes.emplace(name, value); }
   void operator()(std::string_view, const Tensor&) override {}
 

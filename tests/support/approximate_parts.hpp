@@ -14,6 +14,7 @@ namespace tapestry::test::approximate_parts {
 struct Fields {
   std::map<std::string, double, std::less<>> numbers;
   std::map<std::string, Shape, std::less<>> shapes;
+  std::map<std::string, std::string, std::less<>> words;
   double number(std::string_view name) const { return numbers.find(name)->second; }
   const Shape& shape(std::string_view name) const { return shapes.find(name)->second; }
 };

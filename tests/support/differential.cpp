@@ -1,6 +1,7 @@
 #include "differential.hpp"
 
 #include "approximate.hpp"
+#include "cpp_program.hpp"
 
 #include <tapestry/core/run/program.hpp>
 
@@ -13,18 +14,13 @@ class Comparison {
  public:
   Comparison(const Recorded& recorded, Coverage* coverage) : recorded_(recorded), coverage_(coverage) {}
 
-  /// `steps` steps from the initial State; a second one meets memory that the first has left.
-  std::optional<std::string> run(const CompileOptions& options, int steps) {
+  std::optional<std::string> run(const CompileOptions& options) {
     recorded_.reset();
     Program program(recorded_.graph, options);
-    for (int step = 0; step < steps; ++step) {
+    for (int step = 0; step < 2; ++step) {
       const Approximation expected = approximate(recorded_.graph, recorded_.arguments);
       program.run(recorded_.arguments);
-      if (const auto found = compare(program, expected)) {
-        std::string where = text("step ", step);
-        for (const std::string& name : options.without) where += text(", without ", name);
-        return where + ": " + *found;
-      }
+      if (const auto found = compare(program, expected)) return text("step ", step, ": ", *found);
     }
     return {};
   }
@@ -57,27 +53,44 @@ class Comparison {
   Coverage* coverage_;
 };
 
+std::optional<Failure> difference(const Recorded& recorded, const Setting& setting, Coverage* coverage) {
+  try {
+    const CompileOptions options{.without = setting.without, .verify = true};
+    const auto found = Comparison(recorded, coverage).run(options);
+    return found ? std::optional(Failure{setting, *found}) : std::nullopt;
+  } catch (const std::exception& e) {
+    return Failure{setting, e.what(), true};
+  }
+}
+
 }  // namespace
 
-std::optional<std::string> difference(const Recipe& recipe, Coverage* coverage) {
+std::optional<Failure> difference(const Recipe& recipe, const Setting& setting, Coverage* coverage) {
+  return difference(record(recipe, setting.base), setting, coverage);
+}
+
+std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage) {
   Random random(recipe.seed, 99);
-  CompileOptions some{.verify = true};
+  std::vector<std::string> some;
   for (const std::string_view name : kPasses) {
-    if (random.below(2) == 0) some.without.emplace_back(name);
+    if (random.below(2) == 0) some.emplace_back(name);
   }
   for (const DType base : {DType::f64, DType::f32}) {
-    try {
-      const Recorded recorded = record(recipe, base);
-      if (coverage) coverage->nodes += std::int64_t(recorded.graph.size());
-      Comparison comparison(recorded, coverage);
-      auto found = comparison.run({.verify = true}, 2);
-      if (!found) found = comparison.run(some, 1);
-      if (found) return text("in ", name_of(base), ", ", *found);
-    } catch (const std::exception& e) {
-      return text("in ", name_of(base), ": ", e.what());
+    const Recorded recorded = record(recipe, base);
+    if (coverage) coverage->nodes += std::int64_t(recorded.graph.size());
+    for (const auto& without : {std::vector<std::string>(), some}) {
+      if (const auto found = difference(recorded, {base, without}, coverage)) return found;
     }
   }
   return {};
+}
+
+std::string report(const Recipe& recipe, const Failure& failure) {
+  std::string title = text("random graph ", recipe.seed, " in ", name_of(failure.setting.base));
+  for (const std::string& name : failure.setting.without) title += ", without " + name;
+  title += '\n' + failure.what;
+  const Recorded recorded = record(recipe, failure.setting.base);
+  return cpp_program(recorded.graph, recorded.arguments, failure.setting.without, title);
 }
 
 }  // namespace tapestry::test

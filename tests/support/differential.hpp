@@ -1,19 +1,49 @@
-// A random program, run by the compiled pipeline and by the reference.
+// A random program, run by the compiled pipeline and by the reference; and what is left of one that fails
+// when everything is taken away that it can fail without.
 #pragma once
 
 #include "random_graph.hpp"
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace tapestry::test {
 
+/// How a recipe is run.
+struct Setting {
+  DType base = DType::f64;
+  std::vector<std::string> without{};  // passes
+};
+
+struct Failure {
+  Setting setting;
+  std::string what;
+  bool threw = false;
+};
+
+/// What was compared: elements, those with a bound that says something (1 % or better), recorded nodes.
 struct Coverage {
   std::int64_t elements = 0, checked = 0, nodes = 0;
 };
 
-/// Where the compiled program differs from the reference, in f64 or f32, with all passes or without some;
-/// nothing if it doesn't. `coverage` adds up what was compared.
-std::optional<std::string> difference(const Recipe& recipe, Coverage* coverage = nullptr);
+/// Where the compiled program differs from the reference: two steps from the initial State, as the second
+/// meets memory that the first has left. Nothing if it doesn't differ.
+std::optional<Failure> difference(const Recipe& recipe, const Setting& setting, Coverage* coverage = nullptr);
+
+/// The same in f64 and f32, each with all passes and without a random choice of them.
+std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage = nullptr);
+
+/// A smaller recipe that fails, in a setting with no more passes switched off: steps are dropped, bypassed,
+/// replaced by inputs or by simpler ones, outputs left out, extents shrunk, until none of that fails any
+/// more.
+struct Shrunk {
+  Recipe recipe;
+  Failure failure;
+};
+Shrunk shrink(Recipe recipe, Failure failure);
+
+/// What went wrong, and the shrunken graph as a C++ program.
+std::string report(const Recipe& recipe, const Failure& failure);
 
 }  // namespace tapestry::test
