@@ -1,6 +1,6 @@
+#include <tapestry/core/registry.hpp>
 #include <tapestry/tests/support/differential.hpp>
 
-#include <chrono>
 #include <cstdlib>
 
 #include <boost/test/unit_test.hpp>
@@ -31,8 +31,15 @@ BOOST_AUTO_TEST_CASE(random_graphs_agree_with_the_reference) {
       if (++failures == 5) break;  // enough to go on with
     }
   }
-  BOOST_TEST_MESSAGE(coverage.checked << " of " << coverage.elements << " elements bounded, "
+  BOOST_TEST_MESSAGE(coverage.checked << " of " << coverage.elements << " elements closely bounded, "
                                       << coverage.nodes << " nodes");
+  if (count < 1000) return;
+  // The bounds say something, and every op there is takes part.
+  BOOST_TEST(double(coverage.checked) > 0.9 * double(coverage.elements));
+  for (const Op* op : registry().all()) {
+    BOOST_TEST(coverage.ops[op->name] >= 3, op->name << " is in " << coverage.ops[op->name] << " graphs");
+    BOOST_TEST_MESSAGE(op->name << ' ' << coverage.ops[op->name]);
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

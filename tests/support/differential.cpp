@@ -3,7 +3,10 @@
 #include "approximate.hpp"
 #include "cpp_program.hpp"
 
+#include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/run/program.hpp>
+
+#include <set>
 
 namespace tapestry::test {
 namespace {
@@ -53,6 +56,16 @@ class Comparison {
   Coverage* coverage_;
 };
 
+void cover(const Graph& graph, Coverage& coverage) {
+  coverage.nodes += std::int64_t(graph.size());
+  std::set<std::string_view> ops;
+  const Graph expanded = expand(graph);
+  for (const Graph* g : {&graph, &expanded}) {
+    for (const ValueId id : ancestors(*g, g->roots())) ops.insert(g->op(id).name);
+  }
+  for (const std::string_view op : ops) ++coverage.ops[op];
+}
+
 std::optional<Failure> difference(const Recorded& recorded, const Setting& setting, Coverage* coverage) {
   try {
     const CompileOptions options{.without = setting.without, .verify = true};
@@ -77,7 +90,7 @@ std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage) {
   }
   for (const DType base : {DType::f64, DType::f32}) {
     const Recorded recorded = record(recipe, base);
-    if (coverage) coverage->nodes += std::int64_t(recorded.graph.size());
+    if (coverage) cover(recorded.graph, *coverage);
     for (const auto& without : {std::vector<std::string>(), some}) {
       if (const auto found = difference(recorded, {base, without}, coverage)) return found;
     }

@@ -4,6 +4,7 @@
 
 #include "random_graph.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,9 +23,11 @@ struct Failure {
   bool threw = false;
 };
 
-/// What was compared: elements, those with a bound that says something (1 % or better), recorded nodes.
+/// What was compared: elements; those with a bound that says something (1 % or better); nodes recorded, and
+/// how many graphs have an op, as recorded or in its definition.
 struct Coverage {
   std::int64_t elements = 0, checked = 0, nodes = 0;
+  std::map<std::string_view, int> ops{};
 };
 
 /// Where the compiled program differs from the reference: two steps from the initial State, as the second
