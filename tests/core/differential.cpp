@@ -1,3 +1,19 @@
+// Random programs through the whole pipeline, against a reference that shares none of it but the recording.
+// TAPESTRY_GRAPHS and TAPESTRY_GRAPH_SEED set how many and which; tools/random_graphs.sh runs many.
+//
+// That it notices was tried by breaking, one at a time (with how many of the first 1,000 graphs noticed, five
+// ending the run, and how large the shrunken program was):
+//   fuse.cpp      values taken from registers though read through a view too (5, 1 op), though reduced (5, 1
+//                 op), though rounded when stored (2, 4 ops); a node placed with the maker of its operand (5,
+//                 1)
+//   schedule.cpp  reduced values that the same group reads, not stored (5, 6 ops)
+//   plan.cpp      a view's use forgotten (5), memory of operands that live on taken over (5), State written
+//                 while its old value is needed (5, 6 ops), swapped State staged in one place (5, 3 ops)
+//   loop_plan.cpp dimensions merged that aren't contiguous (1, 1 op)
+//   loop_run.cpp  partial sums of the second chunk dropped (3), outputs stored before inputs are read (5, 6
+//                 ops), groups of reduced and kept axes stepped wrongly (memory is overwritten)
+//   loop_reduce.cpp  the last element of a row left out (5, 1 op)
+//   algebra.cpp   -(a - b) made a - b (5, 3 ops)
 #include <tapestry/core/registry.hpp>
 #include <tapestry/tests/support/differential.hpp>
 

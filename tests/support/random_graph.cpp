@@ -46,12 +46,14 @@ std::vector<int> Maker::some_axes(int rank) {
   if (chance(0.7)) {  // trailing ones, most often just the last
     const int n = chance(0.7) ? 1 : int(below(rank)) + 1;
     for (int i = rank - n; i < rank; ++i) axes.push_back(i);
+  } else if (chance(0.4)) {  // every second
+    for (int i = int(below(2)); i < rank; i += 2) axes.push_back(i);
   } else {
     for (int i = 0; i < rank; ++i) {
       if (chance(0.5)) axes.push_back(i);
     }
-    if (axes.empty()) axes.push_back(0);
   }
+  if (axes.empty()) axes.push_back(0);
   return axes;
 }
 
@@ -230,17 +232,24 @@ class Generator {
   void choose_extents() {
     constexpr std::int64_t kRows[] = {1, 2, 3, 4, 5, 7, 8, 10, 16, 33};
     constexpr std::int64_t kFeatures[] = {1, 2, 3, 5, 7, 8, 10, 16, 17, 33, 64, 100};
-    const int rank = int(random_.below(4)) == 0 ? 3 : 2;
-    for (int i = 0; i + 1 < rank; ++i) extents_.push_back(kRows[random_.below(rank == 3 ? 6 : 10)]);
-    extents_.push_back(kFeatures[random_.below(12)]);
+    constexpr std::int64_t kFew[] = {1, 2, 3, 4, 5};
+    constexpr int kRanks[] = {2, 2, 2, 2, 2, 2, 3, 3, 4};
+    const int rank = kRanks[random_.below(9)];
+    for (int i = 0; i + 1 < rank; ++i) {
+      extents_.push_back(rank == 2 ? kRows[random_.below(10)] : kFew[random_.below(5)]);
+    }
+    extents_.push_back(kFeatures[random_.below(rank == 4 ? 8 : 12)]);
     largest_ = 2000;
     const std::int64_t special = random_.below(100);
-    if (special < 6) extents_[extents_.rank() - 1] = 1000;
-    if (special < 6) largest_ = 10000;
+    if (special < 6) {
+      extents_[extents_.rank() - 1] = 1000;
+      largest_ = 10000;
+    }
     if (special == 6 || special == 7) extents_[int(random_.below(rank))] = 0;
-    if (special == 8) {  // large enough to be cut into several chunks
-      extents_ = {129, 257};
-      largest_ = 40000;
+    if (special == 8) {  // large enough to be cut into several chunks, in one dimension or two
+      const Shape kLarge[] = {{129, 257}, {6000, 7}, {3, 14000}, {2, 40, 500}, {3, 8, 12, 120}};
+      extents_ = kLarge[random_.below(5)];
+      largest_ = 50000;
       most_ = std::min<std::size_t>(most_, 8);
     }
   }
