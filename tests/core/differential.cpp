@@ -14,6 +14,9 @@
 //                 ops), groups of reduced and kept axes stepped wrongly (memory is overwritten)
 //   loop_reduce.cpp  the last element of a row left out (5, 1 op)
 //   algebra.cpp   -(a - b) made a - b (5, 3 ops)
+// Only the check of the plan noticed, as the values happened to be right: a reduction written over what it
+// reads (5, 1 op), a result over an operand that is read in another order (5, 1 op), State written before
+// first_commit (5, 5 ops).
 #include <tapestry/core/registry.hpp>
 #include <tapestry/tests/support/differential.hpp>
 

@@ -1,11 +1,13 @@
 #include "differential.hpp"
 
 #include "approximate.hpp"
+#include "check_plan.hpp"
 #include "cpp_program.hpp"
 
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/run/program.hpp>
 
+#include <algorithm>
 #include <set>
 
 namespace tapestry::test {
@@ -20,6 +22,11 @@ class Comparison {
   std::optional<std::string> run(const CompileOptions& options) {
     recorded_.reset();
     Program program(recorded_.graph, options);
+    const auto without = [&](const char* name) { return std::ranges::count(options.without, name) > 0; };
+    for (const bool guard : {false, true}) {  // the plan that it has, and one that checks outputs first
+      const PlanOptions how{!without("fuse"), !without("in_place"), guard};
+      check_plan(program.graph(), plan(program.graph(), how), how);
+    }
     for (int step = 0; step < 2; ++step) {
       const Approximation expected = approximate(recorded_.graph, recorded_.arguments);
       program.run(recorded_.arguments);
