@@ -16,17 +16,18 @@ struct CodeInfo {
 };
 
 constexpr std::array kCodes = std::to_array<CodeInfo>({
-    {"copy", 1, true},   {"neg", 1, true},         {"abs", 1, true},         {"sign", 1, true},
-    {"sqrt", 1, false},  {"exp", 1, false},        {"expm1", 1, false},      {"log", 1, false},
-    {"log1p", 1, false}, {"sin", 1, false},        {"cos", 1, false},        {"tanh", 1, false},
-    {"erf", 1, false},   {"floor", 1, true},       {"logical_not", 1, true}, {"is_finite", 1, true},
-    {"add", 2, true},    {"sub", 2, true},         {"mul", 2, true},         {"div", 2, true},
-    {"pow", 2, false},   {"max", 2, true},         {"min", 2, true},         {"eq", 2, true},
-    {"ne", 2, true},     {"lt", 2, true},          {"le", 2, true},          {"gt", 2, true},
-    {"ge", 2, true},     {"logical_and", 2, true}, {"logical_or", 2, true},  {"mul_no_nan", 2, true},
-    {"select", 3, true}, {"mul_add", 3, true},     {"index", 0, true},       {"uniform", 1, false},
+    {"copy", 1, true},    {"neg", 1, true},         {"abs", 1, true},         {"sign", 1, true},
+    {"sqrt", 1, false},   {"exp", 1, false},        {"expm1", 1, false},      {"log", 1, false},
+    {"log1p", 1, false},  {"sin", 1, false},        {"cos", 1, false},        {"tanh", 1, false},
+    {"erf", 1, false},    {"floor", 1, true},       {"logical_not", 1, true}, {"is_finite", 1, true},
+    {"add", 2, true},     {"sub", 2, true},         {"mul", 2, true},         {"div", 2, true},
+    {"pow", 2, false},    {"max", 2, true},         {"min", 2, true},         {"eq", 2, true},
+    {"ne", 2, true},      {"lt", 2, true},          {"le", 2, true},          {"gt", 2, true},
+    {"ge", 2, true},      {"logical_and", 2, true}, {"logical_or", 2, true},  {"mul_no_nan", 2, true},
+    {"select", 3, true},  {"mul_add", 3, true},     {"index", 0, true},       {"uniform", 1, false},
+    {"row_sum", 1, true}, {"row_max", 1, true},     {"row_min", 1, true},
 });
-static_assert(kCodes.size() == std::size_t(Code::uniform) + 1);
+static_assert(kCodes.size() == std::size_t(Code::row_min) + 1);
 
 const CodeInfo& info(Code code) { return kCodes[std::size_t(code)]; }
 
@@ -48,6 +49,27 @@ void check_operand(const Loop& loop, const Operand& operand, std::size_t results
     case Operand::Kind::result:
       require(operand.index < results, where, " reads result ", operand.index, " before it is computed");
       break;
+  }
+}
+
+void check_rows(const Loop& loop) {
+  const int rank = loop.extents.rank();
+  const std::int64_t row_elements = elements_of_row(loop);
+  if (loop.row) {
+    require(*loop.row >= 0 && *loop.row <= rank, "a loop over ", loop.extents,
+            " can't have rows from dimension ", *loop.row, " on");
+    require(loop.extents.elements() > 0, "a loop over ", loop.extents, " can't have rows");
+    const auto values = std::int64_t(loop.inputs.size() + loop.code.size() + 3 * loop.outputs.size());
+    require(values <= most_row_values(row_elements, loop.lane), "a loop with rows of ", row_elements,
+            " elements can't have ", values, " inputs, instructions and, three times, outputs");
+  }
+  for (const Instruction& instruction : loop.code) {
+    require(loop.row || !reduces_row(instruction.code), name_of(instruction.code), " in a loop without rows");
+  }
+  const RowValues same(loop);
+  for (const LoopOutput& output : loop.outputs) {
+    require(!output.per_row || (loop.row && same(output.value)),
+            "an output for each row differs within a row");
   }
 }
 
@@ -80,11 +102,16 @@ void check(const Loop& loop) {
     require(output.strides.rank() == rank, "a loop over ", loop.extents, " has an output of strides ",
             output.strides);
     for (int d = 0; d < rank; ++d) {
-      require(
-          output.reduce != Reduce::none || output.strides[d] != 0 || loop.extents[d] == 1 || elements == 0,
-          "an output that is not reduced has stride 0 along dimension ", d, " of a loop over ", loop.extents);
+      const bool in_row = output.per_row && d >= loop.row.value_or(rank);
+      require(!in_row || output.strides[d] == 0, "an output for each row moves along dimension ", d,
+              " of a loop over ", loop.extents, " within a row");
+      require(output.reduce != Reduce::none || output.strides[d] != 0 || loop.extents[d] == 1 ||
+                  elements == 0 || in_row,
+              "an output that is not reduced has stride 0 along dimension ", d, " of a loop over ",
+              loop.extents);
     }
   }
+  check_rows(loop);
 }
 
 std::string to_text(const Operand& operand, Lane lane) {
@@ -132,6 +159,41 @@ void store_identities(const Loop& loop, std::span<void* const> outputs) {
 
 std::string_view name_of(Code code) { return info(code).name; }
 int arity_of(Code code) { return info(code).arity; }
+Code row_code(Reduce reduce) { return Code(int(Code::row_sum) + int(reduce) - int(Reduce::sum)); }
+
+std::int64_t most_row_values(std::int64_t row_elements, Lane lane) {
+  // Each may need memory for the row, for one value of it, and for that repeated.
+  return kArenaBytes / (row_elements * (lane == Lane::f32 ? 4 : 8) + 4 * kVectorBytes);
+}
+
+std::int64_t elements_of_row(const Loop& loop) {
+  std::int64_t product = 1;
+  for (int d = loop.row.value_or(loop.extents.rank()); d < loop.extents.rank(); ++d)
+    product *= loop.extents[d];
+  return product;
+}
+
+RowValues::RowValues(const Loop& loop) : loop_(loop) {
+  for (const Instruction& instruction : loop.code) {
+    bool same = loop.row.has_value();
+    if (instruction.code == Code::index) {
+      same = same && instruction.dim < *loop.row;
+    } else if (instruction.code == Code::uniform) {
+      same = false;
+    } else if (!reduces_row(instruction.code)) {
+      const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};
+      for (int k = 0; k < arity_of(instruction.code); ++k) same = same && (*this)(*operands[k]);
+    }
+    results_.push_back(same);
+  }
+}
+
+bool RowValues::operator()(const Operand& operand) const {
+  if (operand.kind == Operand::Kind::result) return results_[operand.index];
+  if (operand.kind != Operand::Kind::input) return true;
+  const Shape& strides = loop_.inputs[operand.index].strides;
+  return loop_.row && std::all_of(strides.begin() + *loop_.row, strides.end(), [](auto s) { return s == 0; });
+}
 
 Operand Operand::constant(double value) {
   const bool fits = value >= -0x1p63 && value < 0x1p63;
@@ -140,7 +202,9 @@ Operand Operand::constant(double value) {
 
 std::string to_string(const Loop& loop) {
   std::ostringstream out;
-  out << "loop over " << loop.extents << " in " << name_of(loop.lane) << '\n';
+  out << "loop over " << loop.extents << " in " << name_of(loop.lane);
+  if (loop.row) out << ", rows from dimension " << *loop.row;
+  out << '\n';
   for (std::size_t i = 0; i < loop.inputs.size(); ++i) {
     out << "  in" << i << ": " << name_of(loop.inputs[i].dtype) << " strides " << loop.inputs[i].strides
         << '\n';
@@ -157,7 +221,8 @@ std::string to_string(const Loop& loop) {
   for (std::size_t i = 0; i < loop.outputs.size(); ++i) {
     const LoopOutput& output = loop.outputs[i];
     out << "  out" << i << ": " << reductions[std::size_t(output.reduce)] << to_text(output.value, loop.lane)
-        << " as " << name_of(output.dtype) << " strides " << output.strides << '\n';
+        << " as " << name_of(output.dtype) << " strides " << output.strides
+        << (output.per_row ? " for each row" : "") << '\n';
   }
   return std::move(out).str();
 }

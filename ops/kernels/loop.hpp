@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,6 +22,8 @@ namespace tapestry::kernels {
 
 /// What an element is while it is computed with, whatever the dtypes it is loaded from and stored to.
 enum class Lane : std::uint8_t { f32, f64, i64 };
+
+enum class Reduce : std::uint8_t { none, sum, max, min };
 
 /// Comparisons, logic and is_finite give 1 or 0. i64 lanes wrap around, divide towards zero, x / 0 = 0, and
 /// have none of the transcendental functions.
@@ -38,10 +41,14 @@ enum class Code : std::uint8_t {
   index,       ///< the position along dimension `dim` of the iteration space
   // of a key: an i64 input of two elements (a seed and a step), with strides 0
   uniform,     ///< element i, in row-major order of the iteration space, of random_uniform() with that key
+  // of all of a in a row; the same for each element of that row
+  row_sum, row_max, row_min,
 };
 // clang-format on
 
 std::string_view name_of(Code code);
+/// The instruction that reduces rows as an output reduces dimensions; not for Reduce::none.
+Code row_code(Reduce reduce);
 /// Operands it takes: 0 to 3.
 int arity_of(Code code);
 
@@ -72,11 +79,11 @@ struct LoopInput {
   Shape strides{};  ///< in elements, one for each dimension; any value, 0 to broadcast along it
 };
 
-enum class Reduce : std::uint8_t { none, sum, max, min };
-
 /// Stored for each element (Reduce::none), or reduced over the dimensions where the stride is 0. Strides are
 /// in elements; no two of the stored elements may share a place. The sum of nothing is 0, the maximum of
 /// nothing is -infinity or the lowest integer.
+///
+/// Or for each row: once for all of a row's elements, whose strides are 0.
 ///
 /// Conversion: float to integer truncates towards zero, number to bool is `!= 0`, to bf16 rounds to nearest
 /// even.
@@ -85,15 +92,24 @@ struct LoopOutput {
   DType dtype = DType::f32;
   Reduce reduce = Reduce::none;
   Shape strides{};
+  bool per_row = false;  ///< the value must be the same for all elements of a row
 };
 
+/// The dimensions from `row` on make up a row, a run of elements that is computed as a whole: then values may
+/// depend on all of it, by row_sum and the like. A row has elements, and all its values fit into fast memory:
+/// most_row_values().
 struct Loop {
   Shape extents{};
   Lane lane = Lane::f32;
+  std::optional<int> row{};
   std::vector<LoopInput> inputs{};
   std::vector<Instruction> code{};
   std::vector<LoopOutput> outputs{};
 };
+
+/// How many values a loop may have if it has rows of so many elements: its inputs, its instructions, and
+/// three times its outputs.
+std::int64_t most_row_values(std::int64_t row_elements, Lane lane);
 
 /// One line an instruction, for people: "%2 = mul %0 in1".
 std::string to_string(const Loop& loop);
@@ -108,9 +124,9 @@ class CompiledLoop {
   explicit CompiledLoop(Loop loop);
 
   /// Reads `inputs` and writes `outputs`, in the order of the loop's. An output may be the same memory as an
-  /// input of its dtype and strides that has no stride 0, otherwise they must not overlap. `scratch` is
-  /// 64-byte aligned and has scratch_bytes(). May be called from several threads at once, each with its own
-  /// scratch.
+  /// input of its dtype and strides that has no stride 0 (but within rows, if it is per row), otherwise they
+  /// must not overlap. `scratch` is 64-byte aligned and has scratch_bytes(). May be called from several
+  /// threads at once, each with its own scratch.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs, void* scratch) const;
 
   std::size_t scratch_bytes() const;

@@ -22,12 +22,18 @@ constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
 constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
+// Of rows a block should have several, for what is computed once a row.
+constexpr std::int64_t kRowBlockBytes = 64 * 1024;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
 
 std::int64_t weight_of(Code code) {
   switch (code) {
+    case Code::row_sum:
+    case Code::row_max:
+    case Code::row_min:
+      return 2;
     case Code::sqrt:
     case Code::div:
       return 4;
@@ -77,6 +83,7 @@ Geometry merge_dimensions(const Loop& loop) {
     if (instruction.code == Code::uniform) strides = strides_of(loop.extents);
     all.positions.push_back(strides);
   }
+  const int row = loop.row.value_or(loop.extents.rank());
   for (const LoopOutput& output : loop.outputs) all.outputs.push_back(output.strides);
 
   Geometry merged;
@@ -88,11 +95,19 @@ Geometry merge_dimensions(const Loop& loop) {
     for (std::size_t i = 0; i < all.positions.size(); ++i) f(all.positions[i], merged.positions[i]);
     for (std::size_t i = 0; i < all.outputs.size(); ++i) f(all.outputs[i], merged.outputs[i]);
   };
+  const auto add_single = [&] {
+    merged.extents.push_back(1);
+    for_each([&](const Shape&, Shape& to) { to.push_back(0); });
+  };
   for (int d = 0; d < loop.extents.rank(); ++d) {
     const std::int64_t extent = loop.extents[d];
+    if (d == row) {
+      if (merged.extents.empty()) add_single();  // blocks are made of slices that hold whole rows
+      merged.row = merged.extents.rank();
+    }
     if (extent == 1) continue;
     const int last = merged.extents.rank() - 1;
-    bool merges = last >= 0;
+    bool merges = last >= 0 && (d < row || last >= merged.row);
     if (merges) {
       for_each([&](const Shape& from, const Shape& to) { merges &= to[last] == from[d] * extent; });
     }
@@ -104,11 +119,8 @@ Geometry merge_dimensions(const Loop& loop) {
       for_each([&](const Shape& from, Shape& to) { to.push_back(from[d]); });
     }
   }
-  if (merged.extents.empty()) {
-    merged.extents.push_back(1);
-    for_each([&](const Shape&, Shape& to) { to.push_back(0); });
-    for (Shape& strides : merged.outputs) strides[0] = 1;
-  }
+  if (merged.extents.empty()) add_single();
+  if (row == loop.extents.rank()) merged.row = merged.extents.rank();
   return merged;
 }
 
@@ -139,7 +151,7 @@ void cut_into_chunks(LoopPlan& plan, const Geometry& geometry, std::int64_t weig
   // Outermost first; dimensions that nothing reduces before those that leave partial results to combine.
   for (const bool reducing : {false, true}) {
     for (int d = 0; d < plan.rank && wanted > 1; ++d) {
-      if (reduced[std::size_t(d)] != reducing) continue;
+      if (reduced[std::size_t(d)] != reducing || d >= plan.row) continue;
       std::int64_t least = ceil_div(kLeastElements, inner_elements(plan, d));
       if (reducing) least = std::max(least, kLeastReduced);
       cut(plan, d, wanted, least);
@@ -155,17 +167,17 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
   for (int d = 0; d < plan.rank; ++d) {
     if (plan.parts[std::size_t(d)] > 1) deepest = d;
   }
-  int split = plan.rank - 1;
-  std::int64_t inner = 1;
+  int split = plan.row - 1;
+  std::int64_t inner = plan.row_elements;
   while (split > deepest && inner * plan.extents[std::size_t(split)] <= elements) {
     inner *= plan.extents[std::size_t(split--)];
   }
   const std::int64_t rows = plan.piece[std::size_t(split)];
   const std::int64_t blocks = ceil_div(rows, std::max<std::int64_t>(1, elements / inner));
   plan.split = split;
-  plan.row_elements = inner;
-  plan.block_rows = ceil_div(rows, blocks);
-  if (inner == 1 && blocks > 1) plan.block_rows = round_up(plan.block_rows, 64);
+  plan.slice_elements = inner;
+  plan.block_slices = ceil_div(rows, blocks);
+  if (inner == 1 && blocks > 1) plan.block_slices = round_up(plan.block_slices, 64);
 }
 
 LoopPlan make_plan(Loop loop) {
@@ -177,6 +189,8 @@ LoopPlan make_plan(Loop loop) {
   const Geometry geometry = merge_dimensions(plan.loop);
   plan.rank = geometry.extents.rank();
   std::copy(geometry.extents.begin(), geometry.extents.end(), plan.extents.begin());
+  plan.row = geometry.row;
+  plan.row_elements = elements_of_row(plan.loop);
   std::int64_t weight = std::int64_t(plan.loop.inputs.size() + plan.loop.outputs.size());
   for (const Instruction& instruction : plan.loop.code) weight += weight_of(instruction.code);
   cut_into_chunks(plan, geometry, weight);
@@ -185,11 +199,12 @@ LoopPlan make_plan(Loop loop) {
   std::int64_t elements = 1024;
   cut_into_blocks(plan, elements);
   lower(plan, geometry);
-  std::int64_t operands = plan.arena_bytes / (plan.block_rows * plan.row_elements * plan.lane_bytes);
+  std::int64_t operands = plan.arena_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
   for (const FullOutput& full : plan.fulls) operands += full.direct;
-  elements = std::clamp<std::int64_t>(kBlockBytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes),
-                                      256, 4096);
+  const std::int64_t bytes = plan.loop.row ? kRowBlockBytes : kBlockBytes;
+  elements =
+      std::clamp<std::int64_t>(bytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes), 256, 4096);
   // Where each element is touched once and nothing stored: fewer, larger blocks.
   if (plan.steps.empty() && plan.fulls.empty() && operands <= 1) elements = kReadOnlyBlock;
   for (;; elements /= 2) {

@@ -2,7 +2,7 @@
 //
 // Dimensions that every operand walks as one are merged. The space is cut into chunks, boxes that threads
 // take as they are free; their borders follow from the loop alone. A chunk is worked through in blocks: some
-// rows of dimension `split` times everything within it, few enough elements to stay in the L1 cache. An
+// slices of dimension `split` times everything within it, few enough elements to stay in the L1 cache. An
 // operand that lies in memory as the block wants it is read and written where it is; the others pass through
 // a small arena on the stack.
 #pragma once
@@ -21,7 +21,7 @@ namespace tapestry::kernels {
 using Extents = std::array<std::int64_t, kMaxRank>;
 
 /// The arena of a chunk in progress: slot pointers, repeated scalars, blocks.
-inline constexpr std::int64_t kArenaBytes = 96 * 1024;
+inline constexpr std::int64_t kArenaBytes = 512 * 1024;
 /// Results of reductions are stored in runs of at most so many.
 inline constexpr std::int64_t kRunElements = 256;
 
@@ -32,14 +32,33 @@ struct Walk {
   Extents extents{}, strides{};
 };
 
+inline constexpr bool reduces_row(Code code) { return code >= Code::row_sum; }
+/// 1 without rows.
+std::int64_t elements_of_row(const Loop& loop);
+
+/// Which values of a loop are the same for all elements of a row.
+class RowValues {
+ public:
+  explicit RowValues(const Loop& loop);
+  bool operator()(const Operand& operand) const;
+
+ private:
+  const Loop& loop_;
+  std::vector<bool> results_;
+};
+
+/// How many values of an operand a block has: one, one for each of its rows, or one for each element.
+enum class Level : std::uint8_t { block, row, element };
+
 /// A value that a block reads: an input, positions, or random numbers.
 struct Leaf {
   enum class Kind : std::uint8_t {
     direct,  ///< read where it is
     scalar,  ///< the same for the whole block: repeated to a vector
-    tile,    ///< converted or gathered to a block in the arena
+    tile,    ///< converted or gathered into the arena
   };
   Kind kind = Kind::direct;
+  Level level = Level::element;
   bool steady = false;  ///< the same for all blocks of a chunk
   int input = -1;       ///< -1: positions. Of random numbers: the key
   int slot = 0;
@@ -53,17 +72,29 @@ struct Leaf {
 
 /// One instruction, or a few in one pass; operands and result are slots.
 struct Step {
+  enum class Kind : std::uint8_t {
+    sweep,     ///< over as many values as `level` says
+    each_row,  ///< a sweep over each row
+    fold,      ///< a row becomes one value
+    repeat,    ///< the value of a row becomes `repeats`
+  };
+  Kind kind = Kind::sweep;
+  Level level = Level::element;
   Sweep sweep = nullptr;
+  const Reducer* reducer = nullptr;
+  Load load = nullptr;
+  std::int64_t repeats = 0;
   int operands = 0;
   std::array<int, 4> slots{};
-  std::array<std::int64_t, 4> steps{};  ///< 0 for scalars
+  std::array<std::int64_t, 4> steps{};    ///< 0 for scalars
+  std::array<std::int64_t, 4> strides{};  ///< in bytes, from row to row
   int result = 0;
-  bool scalar = false;  ///< compute one vector only
 };
 
-/// An output that has every element.
+/// An output that has every element, or every row.
 struct FullOutput {
   int output = 0;
+  Level level = Level::element;
   int slot = 0;  ///< of the block to store
   Shape strides{};
   std::int64_t element_bytes = 0;
@@ -78,7 +109,8 @@ struct FullOutput {
 
 struct ReducedOutput {
   int output = 0;
-  int slot = 0;  ///< of the block to reduce
+  Level level = Level::element;  ///< of the values that are reduced
+  int slot = 0;                  ///< of the block to reduce
   Shape strides{};
   std::int64_t element_bytes = 0;
   const Reducer* reducer = nullptr;
@@ -104,11 +136,13 @@ struct LoopPlan {
   bool empty = false;  ///< no elements: only identities are stored
   int rank = 0;
   Extents extents{};  ///< after merging
+  int row = 0;        ///< the first dimension of a row; `rank` if there are no rows
+  std::int64_t row_elements = 1;
 
   Extents piece{}, parts{};  ///< extents of a chunk, and how many there are along each dimension
   std::int64_t chunks = 1;
   int split = 0;
-  std::int64_t block_rows = 1, row_elements = 1;
+  std::int64_t block_slices = 1, slice_elements = 1;
   bool fetches = false;  ///< ask for the next block's memory while computing on one
 
   std::vector<Leaf> leaves{};
@@ -128,9 +162,10 @@ struct LoopPlan {
 };
 
 /// The iteration space after merging; strides for each input, each instruction (Code::index and
-/// Code::uniform: what they count), and each output.
+/// Code::uniform: what they count; 0 for others), and each output.
 struct Geometry {
   Shape extents;
+  int row = 0;
   std::vector<Shape> inputs, positions, outputs;
 };
 Geometry merge_dimensions(const Loop& loop);

@@ -10,8 +10,8 @@ int Slots::add() {
   return int(all_.size()) - 1;
 }
 
-int Slots::add_memory(bool vector, bool kept, int first) {
-  all_.push_back({.memory = vector ? Memory::vector : Memory::block, .kept = kept, .first = first});
+int Slots::add_memory(std::int64_t bytes, bool kept, int first) {
+  all_.push_back({.bytes = bytes, .kept = kept, .first = first});
   return int(all_.size()) - 1;
 }
 
@@ -20,62 +20,74 @@ void Slots::read(int slot, int step) {
   last = std::max(last, step);
 }
 
-Region Slots::place(std::vector<std::int64_t>& offsets, std::int64_t block_bytes) const {
+Region Slots::place(std::vector<std::int64_t>& offsets) const {
   Region arena;
   arena.take(std::int64_t(all_.size() * sizeof(void*)));
   offsets.clear();
-  std::vector<std::size_t> blocks;
+  std::vector<std::size_t> order;
   for (std::size_t i = 0; i < all_.size(); ++i) {
-    offsets.push_back(all_[i].memory == Memory::vector ? arena.take(kVectorBytes) : all_[i].offset);
-    if (all_[i].memory == Memory::block) blocks.push_back(i);
+    offsets.push_back(all_[i].offset);
+    if (all_[i].bytes > 0) order.push_back(i);
   }
-  std::ranges::stable_sort(blocks, {}, [&](std::size_t i) { return all_[i].first; });
-  std::vector<std::pair<int, std::int64_t>> busy;  // until a step, where
-  std::vector<std::int64_t> free;
-  for (const std::size_t i : blocks) {
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return all_[i].first; });
+  struct Place {
+    std::int64_t bytes, offset;
+    int until;  // a step
+  };
+  std::vector<Place> places;
+  for (const std::size_t i : order) {
     const Slot& slot = all_[i];
     // A step may write over what it is the last to read.
-    std::erase_if(busy, [&](const auto& used) {
-      if (used.first > slot.first) return false;
-      free.push_back(used.second);
-      return true;
-    });
-    if (free.empty()) free.push_back(arena.take(block_bytes));
-    offsets[i] = free.back();
-    free.pop_back();
-    busy.emplace_back(slot.kept ? kEnd : std::max(slot.last, slot.first + 1), offsets[i]);
+    auto place = std::ranges::find_if(
+        places, [&](const Place& p) { return p.bytes == slot.bytes && p.until <= slot.first; });
+    if (place == places.end()) place = places.insert(place, {slot.bytes, arena.take(slot.bytes), 0});
+    offsets[i] = place->offset;
+    place->until = slot.kept ? kEnd : std::max(slot.last, slot.first + 1);
   }
   return arena;
 }
 
-bool BlockShape::moves_within(const Shape& strides) const {
-  if (plan.block_rows > 1 && strides[plan.split] != 0) return true;
-  return std::any_of(strides.begin() + plan.split + 1, strides.end(),
-                     [](auto stride) { return stride != 0; });
+Level BlockShape::level_of(const Shape& strides) const {
+  const auto moves = [&](int first, int last) {
+    return std::any_of(strides.begin() + first, strides.begin() + last,
+                       [](auto stride) { return stride != 0; });
+  };
+  if (moves(plan_.row, plan_.rank)) return Level::element;
+  if ((plan_.block_slices > 1 && strides[plan_.split] != 0) || moves(plan_.split + 1, plan_.row)) {
+    return plan_.loop.row ? Level::row : Level::element;
+  }
+  return Level::block;
+}
+
+std::int64_t BlockShape::count(Level level) const {
+  const std::int64_t elements = plan_.block_slices * plan_.slice_elements;
+  return level == Level::element ? elements
+         : level == Level::row   ? elements / plan_.row_elements
+                                 : kVectorBytes / plan_.lane_bytes;
 }
 
 bool BlockShape::moves_between(const Shape& strides) const {
-  return std::any_of(strides.begin(), strides.begin() + plan.split + 1,
+  return std::any_of(strides.begin(), strides.begin() + plan_.split + 1,
                      [](auto stride) { return stride != 0; });
 }
 
-bool BlockShape::is_dense(const Shape& strides) const {
+bool BlockShape::is_dense(const Shape& strides, Level level) const {
   std::int64_t expected = 1;
-  for (int d = plan.rank - 1; d > plan.split; --d) {
+  for (int d = end(level) - 1; d > plan_.split; --d) {
     if (strides[d] != expected) return false;
-    expected *= plan.extents[std::size_t(d)];
+    expected *= plan_.extents[std::size_t(d)];
   }
-  return plan.block_rows == 1 || strides[plan.split] == expected;
+  return plan_.block_slices == 1 || strides[plan_.split] == expected;
 }
 
-Walk BlockShape::walk_of(const Shape& strides) const {
+Walk BlockShape::walk_of(const Shape& strides, Level level) const {
   Walk walk;
   walk.rank = 1;
   walk.extents[0] = 1;
-  walk.strides[0] = strides[plan.split];
-  for (int d = plan.split + 1; d < plan.rank; ++d) {
+  walk.strides[0] = strides[plan_.split];
+  for (int d = plan_.split + 1; d < end(level); ++d) {
     const auto last = std::size_t(walk.rank - 1);
-    const std::int64_t extent = plan.extents[std::size_t(d)];
+    const std::int64_t extent = plan_.extents[std::size_t(d)];
     if (walk.strides[last] == strides[d] * extent) {
       walk.extents[last] *= extent;
       walk.strides[last] = strides[d];

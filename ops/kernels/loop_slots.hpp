@@ -27,21 +27,19 @@ class Slots {
 
   /// One that points elsewhere.
   int add();
-  /// One that needs a block of the arena, or only a vector, written at step `first`; `kept` for the whole
-  /// chunk.
-  int add_memory(bool vector, bool kept, int first);
+  /// One that needs so many bytes of the arena, written at step `first`; `kept` for the whole chunk.
+  int add_memory(std::int64_t bytes, bool kept, int first);
   void set_offset(int slot, std::int64_t offset) { all_[std::size_t(slot)].offset = offset; }
   void read(int slot, int step);
   /// kBegin if it never was.
   int last_read(int slot) const { return all_[std::size_t(slot)].last; }
 
-  /// Lays out the arena: slot pointers, vectors, blocks. Fills in each slot's offset; -1 if it is elsewhere.
-  Region place(std::vector<std::int64_t>& offsets, std::int64_t block_bytes) const;
+  /// Lays out the arena: slot pointers, then values. Fills in each slot's offset; -1 if it is elsewhere.
+  Region place(std::vector<std::int64_t>& offsets) const;
 
  private:
-  enum class Memory : std::uint8_t { elsewhere, vector, block };
   struct Slot {
-    Memory memory = Memory::elsewhere;
+    std::int64_t bytes = 0;  // 0: elsewhere
     bool kept = false;
     int first = kBegin, last = kBegin;
     std::int64_t offset = -1;
@@ -50,14 +48,24 @@ class Slots {
 };
 
 /// The block that a plan has chosen, as it looks in memory to an operand.
-struct BlockShape {
-  const LoopPlan& plan;
+class BlockShape {
+ public:
+  explicit BlockShape(const LoopPlan& p) : plan_(p) {}
 
-  bool moves_within(const Shape& strides) const;
+  /// Of an operand with these strides.
+  Level level_of(const Shape& strides) const;
+  /// At most so many values are in a block.
+  std::int64_t count(Level level) const;
+  std::int64_t bytes(Level level) const { return count(level) * plan_.lane_bytes; }
   bool moves_between(const Shape& strides) const;
-  /// One run of elements in order.
-  bool is_dense(const Shape& strides) const;
-  Walk walk_of(const Shape& strides) const;
+  /// One run of values in order.
+  bool is_dense(const Shape& strides, Level level) const;
+  Walk walk_of(const Shape& strides, Level level) const;
+
+ private:
+  /// The dimensions after the last that count.
+  int end(Level level) const { return level == Level::row ? plan_.row : plan_.rank; }
+  const LoopPlan& plan_;
 };
 
 }  // namespace tapestry::kernels

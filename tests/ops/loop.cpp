@@ -1,6 +1,7 @@
 #include "../support/allocations.hpp"
 #include "../support/loop_case.hpp"
 #include "../support/simd_targets.hpp"
+#include "../support/thrown.hpp"
 
 #include <tapestry/core/error.hpp>
 #include <tapestry/core/run/parallel.hpp>
@@ -58,6 +59,70 @@ BOOST_AUTO_TEST_CASE(adds_a_row_to_a_matrix_and_sums_its_columns) {
   BOOST_TEST(columns == (std::vector<double>{25, 47, 69}), boost::test_tools::per_element());
 }
 
+// The softmax of each row and its logarithm's denominator, as the fusing pass would write them.
+Loop softmax_loop(std::int64_t rows, std::int64_t columns) {
+  const auto of = [](int i) { return Operand::result(std::size_t(i)); };
+  return {.extents = {rows, columns},
+          .row = 1,
+          .inputs = {{DType::f32, {columns, 1}}},
+          .code = {{Code::row_max, Operand::input(0)},
+                   {Code::sub, Operand::input(0), of(0)},
+                   {Code::exp, of(1)},
+                   {Code::row_sum, of(2)},
+                   {Code::div, of(2), of(3)},
+                   {Code::log, of(3)}},
+          .outputs = {{of(4), DType::f32, Reduce::none, {columns, 1}},
+                      {of(5), DType::f32, Reduce::none, {1, 0}, true},
+                      {of(5), DType::f32, Reduce::sum, {0, 0}, true}}};
+}
+
+BOOST_AUTO_TEST_CASE(a_row_can_depend_on_all_of_itself) {
+  for (const std::int64_t columns : {1, 2, 7, 10, 16, 17, 33, 100, 1000, 4096}) {
+    const std::int64_t rows = 37;
+    const Loop loop = softmax_loop(rows, columns);
+    Generator random(7);
+    LoopCase one(loop, random);
+    const auto* x = static_cast<const float*>(one.inputs[0].data());
+    const std::vector<Storage> results = one.run();
+    const auto* y = static_cast<const float*>(results[0].data());
+    const auto* logs = static_cast<const float*>(results[1].data());
+    double total = 0;
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const float* row = x + r * columns;
+      const float most = *std::max_element(row, row + columns);
+      double sum = 0;
+      for (std::int64_t i = 0; i < columns; ++i) sum += std::exp(double(row[i]) - most);
+      for (std::int64_t i = 0; i < columns; ++i) {
+        BOOST_TEST(y[r * columns + i] == std::exp(double(row[i]) - most) / sum,
+                   boost::test_tools::tolerance(1e-6));
+      }
+      BOOST_TEST(std::abs(logs[r] - std::log(sum)) < 1e-6);
+      total += logs[r];
+    }
+    BOOST_TEST(*static_cast<const float*>(results[2].data()) == float(total),
+               boost::test_tools::tolerance(1e-6f));
+  }
+}
+
+std::string refusal(const Loop& loop) {
+  return test::thrown([&] { (void)CompiledLoop(loop); });
+}
+
+BOOST_AUTO_TEST_CASE(refuses_rows_that_make_no_sense) {
+  Loop loop = softmax_loop(3, 4);
+  loop.row.reset();
+  loop.outputs.resize(1);
+  BOOST_TEST(refusal(loop).find("row_max in a loop without rows") != std::string::npos);
+  loop = softmax_loop(3, 4);
+  loop.outputs[0].per_row = true;
+  BOOST_TEST(refusal(loop).find("within a row") != std::string::npos);
+  loop = softmax_loop(3, 4);
+  loop.outputs[1].strides = {4, 1};
+  BOOST_TEST(refusal(loop).find("moves along dimension 1") != std::string::npos);
+  BOOST_TEST(refusal(softmax_loop(0, 4)).find("can't have rows") != std::string::npos);
+  BOOST_TEST(refusal(softmax_loop(2, 100000)).find("rows of 100000 elements") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(random_loops_match_a_scalar_evaluator) { compare_random_loops(1, 800); }
 
 BOOST_AUTO_TEST_CASE(every_instruction_set_gives_the_same) {
@@ -89,11 +154,16 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
   Generator random(4);
   for (int n = 0; n < 100; ++n) {
     Loop loop = random_loop(random);
-    if (n % 2) loop.extents = {below(random, 900), below(random, 900)};
     if (n % 2) {
+      loop.extents = {below(random, 900), below(random, 900)};
+      if (loop.row) {
+        loop.extents = {below(random, 9000) + 1, below(random, 100) + 1};
+        loop.row = 1;
+      }
       for (LoopInput& input : loop.inputs) input.strides = strides_of(loop.extents);
       for (LoopOutput& output : loop.outputs) {
         output.strides = strides_of(loop.extents);
+        output.per_row = false;
         if (output.reduce == Reduce::none) continue;
         if (random() % 2) output.strides = {0, 1};
         if (random() % 2) output.strides = {output.strides[0] != 0, 0};

@@ -1,5 +1,6 @@
 #include "naive_loop.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
@@ -53,49 +54,91 @@ void gather(Reduce reduce, long double value, std::int64_t offset, NaiveResult& 
 }
 
 template <class T>
+T reduce_row(Code code, std::span<const T> row) {
+  if constexpr (std::is_integral_v<T>) {
+    if (code == Code::row_sum) {
+      std::uint64_t total = 0;
+      for (const T value : row) total += std::uint64_t(value);
+      return T(total);
+    }
+  }
+  long double total = code == Code::row_sum ? 0 : (long double)(row[0]);
+  for (const T value : row) {
+    if (code == Code::row_sum) {
+      total += value;
+    } else if (value != value) {
+      total = value;
+    } else if (total == total && (value > total) == (code == Code::row_max)) {
+      total = value;
+    }
+  }
+  return T(total);
+}
+
+/// Row by row, since an instruction may need the whole row of the one before. Without rows an element is one.
+template <class T>
 std::vector<NaiveResult> evaluate(const Loop& loop, std::span<const void* const> inputs) {
   std::vector<NaiveResult> results(loop.outputs.size());
   std::vector<std::map<std::int64_t, std::size_t>> places(loop.outputs.size());
-  std::vector<T> values(loop.code.size());
   const int rank = loop.extents.rank();
   const std::int64_t elements = loop.extents.elements();
-  Shape at = Shape::filled(rank, 0);
-  const auto value_of = [&](const Operand& operand) -> T {
+  std::int64_t row_elements = 1;
+  for (int d = loop.row.value_or(rank); d < rank; ++d) row_elements *= loop.extents[d];
+
+  std::vector<Shape> at;  // of the elements of the row
+  std::vector<std::vector<T>> values(loop.code.size(), std::vector<T>(std::size_t(row_elements)));
+  const auto value_of = [&](const Operand& operand, std::size_t e) -> T {
     switch (operand.kind) {
       case Operand::Kind::result:
-        return values[operand.index];
+        return values[operand.index][e];
       case Operand::Kind::constant:
         return std::is_integral_v<T> ? T(operand.integer) : T(operand.value);
       case Operand::Kind::none:
         break;
       case Operand::Kind::input: {
         const LoopInput& input = loop.inputs[operand.index];
-        return load<T>(input.dtype, inputs[operand.index], offset_of(at, input.strides));
+        return load<T>(input.dtype, inputs[operand.index], offset_of(at[e], input.strides));
       }
     }
     return T{};
   };
-  for (std::int64_t e = 0; e < elements; ++e) {
-    for (std::size_t i = 0; i < loop.code.size(); ++i) {
-      const Instruction& in = loop.code[i];
-      values[i] = in.code == Code::index
-                      ? T(at[in.dim])
-                      : evaluate_naively<T>(in.code, value_of(in.a), value_of(in.b), value_of(in.c));
-    }
-    for (std::size_t o = 0; o < loop.outputs.size(); ++o) {
-      const LoopOutput& output = loop.outputs[o];
-      const std::int64_t offset = offset_of(at, output.strides);
-      const auto value = (long double)(value_of(output.value));
-      if (output.reduce == Reduce::none) {
-        results[o].offsets.push_back(offset);
-        results[o].values.push_back(value);
+  const auto compute = [&](std::size_t i) {
+    const Instruction& in = loop.code[i];
+    for (std::size_t e = 0; e < at.size(); ++e) {
+      if (in.code == Code::index) {
+        values[i][e] = T(at[e][in.dim]);
+      } else if (in.code >= Code::row_sum) {
+        values[i][e] = value_of(in.a, e);
       } else {
-        gather<T>(output.reduce, value, offset, results[o], places[o]);
+        values[i][e] = evaluate_naively<T>(in.code, value_of(in.a, e), value_of(in.b, e), value_of(in.c, e));
       }
     }
-    for (int d = rank - 1; d >= 0; --d) {
-      if (++at[d] < loop.extents[d]) break;
-      at[d] = 0;
+    if (in.code >= Code::row_sum) std::ranges::fill(values[i], reduce_row<T>(in.code, values[i]));
+  };
+  const auto store = [&](std::size_t o, std::size_t e) {
+    const LoopOutput& output = loop.outputs[o];
+    const std::int64_t offset = offset_of(at[e], output.strides);
+    const auto value = (long double)(value_of(output.value, e));
+    if (output.reduce == Reduce::none) {
+      results[o].offsets.push_back(offset);
+      results[o].values.push_back(value);
+    } else {
+      gather<T>(output.reduce, value, offset, results[o], places[o]);
+    }
+  };
+  Shape next = Shape::filled(rank, 0);
+  for (std::int64_t done = 0; done < elements; done += row_elements) {
+    at.clear();
+    for (std::int64_t e = 0; e < row_elements; ++e) {
+      at.push_back(next);
+      for (int d = rank - 1; d >= 0; --d) {
+        if (++next[d] < loop.extents[d]) break;
+        next[d] = 0;
+      }
+    }
+    for (std::size_t i = 0; i < loop.code.size(); ++i) compute(i);
+    for (std::size_t o = 0; o < loop.outputs.size(); ++o) {
+      for (std::size_t e = 0; e < (loop.outputs[o].per_row ? 1 : at.size()); ++e) store(o, e);
     }
   }
   return results;

@@ -1,0 +1,67 @@
+// A chunk of a fused loop in progress, on one thread: blocks (loop_run.cpp), and the results of reductions
+// (loop_results.cpp).
+#pragma once
+
+#include <tapestry/ops/kernels/loop_plan.hpp>
+
+#include <span>
+
+namespace tapestry::kernels {
+
+struct Tensors {
+  std::span<const void* const> inputs;
+  std::span<void* const> outputs;
+  std::byte* scratch;
+};
+
+class Chunk {
+ public:
+  Chunk(const LoopPlan& plan, const Tensors& tensors, std::int64_t number);
+
+  /// `accumulators` is the chunk's part of scratch.
+  void run(std::byte* accumulators);
+
+ private:
+  // Slots
+  std::byte* slot(int number) const { return slots_[number]; }
+  void set_slots();
+  bool clashes(const FullOutput& full) const;
+  bool is_staged(const FullOutput& full) const;
+
+  // Position
+  bool next_outer();
+  std::int64_t offset(const Shape& strides) const;
+  std::int64_t next_offset(const Shape& strides) const;
+  std::int64_t count(Level level) const;
+
+  // A block
+  void block();
+  void read(const Leaf& leaf);
+  void fetch(std::size_t step) const;
+  void execute(const Step& step);
+  void fold(const Step& step) const;
+  void write(const FullOutput& full);
+  std::byte* place(const FullOutput& full) const;
+  void unstage(const FullOutput& full);
+
+  // Results of reductions
+  void clear(const ReducedOutput& reduced, std::byte* accumulators) const;
+  void reduce(const ReducedOutput& reduced);
+  void gather(const ReducedOutput& reduced, std::byte* accumulators, std::int64_t first) const;
+
+  const LoopPlan& plan_;
+  const Tensors& tensors_;
+  std::byte** slots_;
+  std::byte* accumulators_ = nullptr;
+  Extents low_{}, high_{}, at_{};
+  std::int64_t slices_ = 0;
+  alignas(kVectorBytes) std::byte arena_[kArenaBytes];
+};
+
+/// Stores what accumulators hold for the kept positions in [low, high).
+void store_results(const LoopPlan& plan, const Tensors& tensors, const ReducedOutput& reduced,
+                   const std::byte* accumulators, const Extents& low, const Extents& high);
+/// Adds up what the chunks gathered for the same results, in the order of the chunks, and stores it.
+void combine(const LoopPlan& plan, const Tensors& tensors, const ReducedOutput& reduced);
+
+}  // namespace tapestry::kernels
