@@ -3,6 +3,7 @@
 
 #include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/compile/passes.hpp>
+#include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/print.hpp>
 #include <tapestry/core/compile/schedule.hpp>

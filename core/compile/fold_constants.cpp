@@ -15,8 +15,8 @@ Graph fold_constants(const Graph& graph) {
   return rewrite(
       graph, [](Tape& tape, const Graph& g, ValueId id, std::span<const Var> inputs) -> std::optional<Var> {
         const Node& node = g.node(id);
-        if (inputs.empty() || node.op->must_run || node.op->composed() || node.type.bytes() > kLargest)
-          return {};
+        const bool leaf = inputs.empty() && !node.op->loop;  // iota has no inputs, but is computed
+        if (leaf || node.op->must_run || node.op->composed() || node.type.bytes() > kLargest) return {};
         std::vector<ConstView> views;
         for (const Var& input : inputs) {
           const Tensor* value = language::constant_value(tape.graph(), input.id());

@@ -13,6 +13,8 @@ using kernels::Loop;
 // Beyond this many operands a loop runs out of streams that the hardware prefetches, and out of L1.
 constexpr std::size_t kMostInputs = 24;
 constexpr std::size_t kMostInstructions = 96;
+// Rows that are computed as a whole have to stay in fast memory, several values of each.
+constexpr std::size_t kMostRowBytes = 32 * 1024;
 
 bool is_leaf(const Graph& graph, ValueId id) {
   const Op* op = &graph.op(id);
@@ -41,7 +43,7 @@ class Grouping {
       for (const ValueId input : graph_.inputs(id)) types.push_back(graph_.type(input));
       loops_[id] = node.op->loop(types, node.type, node.attrs);
     }
-    std::uint32_t target = loops_[id] && fuse_ ? find_group(id) : kNone;
+    auto [target, row] = loops_[id] && fuse_ ? find_group(id) : Target{};
     if (target == kNone) {
       target = std::uint32_t(groups_.size());
       groups_.emplace_back();
@@ -52,6 +54,7 @@ class Grouping {
       }
     }
     Group& group = groups_[target];
+    group.row = row;
     group.nodes.push_back(id);
     group_of_[id] = target;
     if (loops_[id]) group.instructions += std::max<std::size_t>(loops_[id]->code.size(), 1);
@@ -61,19 +64,24 @@ class Grouping {
     }
   }
 
-  /// Groups run in order of creation. So a node may join any group no earlier than those that make its
-  /// operands, and the group that makes an operand itself if it makes it element by element.
-  std::uint32_t find_group(ValueId id) {
-    std::uint32_t earliest = 0;
+  struct Target {
+    std::uint32_t group = kNone;
+    int row = kNoRows;  // of the group, once joined
+  };
+
+  /// Groups run in order of creation. So a node may join any group after those that make its operands, and
+  /// the last of these itself if it hands them over.
+  Target find_group(ValueId id) const {
+    std::uint32_t last_maker = kNone;
     for (const ValueId input : graph_.inputs(id)) {
-      const ValueId storage = storage_of(graph_, input);
-      const std::uint32_t maker = group_of_[storage];
-      if (maker != kNone) earliest = std::max(earliest, hands_over(input, id) ? maker : maker + 1);
+      const std::uint32_t maker = group_of_[storage_of(graph_, input)];
+      if (maker != kNone && (last_maker == kNone || maker > last_maker)) last_maker = maker;
     }
     // Joining pays where memory is shared: with the maker of an operand or with another reader of one.
-    std::uint32_t best = kNone;
+    Target best;
     const auto consider = [&](std::uint32_t g) {
-      if (g != kNone && g >= earliest && g < best && fits(groups_[g], id)) best = g;
+      if (g == kNone || (last_maker != kNone && g < last_maker) || g >= best.group) return;
+      if (const std::optional<int> row = row_if_joined(g, id)) best = {g, *row};
     };
     for (const ValueId input : graph_.inputs(id)) {
       consider(group_of_[storage_of(graph_, input)]);
@@ -84,6 +92,40 @@ class Grouping {
       }
     }
     return best;
+  }
+
+  /// Where the rows of the group would start if `id` joined it (kNoRows if it wouldn't need any), or nothing
+  /// if it can't.
+  std::optional<int> row_if_joined(std::uint32_t g, ValueId id) const {
+    const Group& group = groups_[g];
+    const Loop& loop = *loops_[id];
+    if (!group.is_loop || group.lane != loop.lane || group.inputs.size() + loop.inputs.size() > kMostInputs ||
+        group.instructions + loop.code.size() > kMostInstructions) {
+      return {};
+    }
+    int row = group.row;
+    for (const ValueId input : graph_.inputs(id)) {
+      if (group_of_[storage_of(graph_, input)] == g && !agree_on_row(storage_of(graph_, input), row))
+        return {};
+    }
+    if (!place_in(loop, group.extents, row)) return {};
+    for (const ValueId input : graph_.inputs(id)) {
+      const ValueId storage = storage_of(graph_, input);
+      if (group_of_[storage] == g && !hands_over(storage, id, group.extents, row)) return {};
+    }
+    return row;
+  }
+
+  /// What reduces rows hands over its results to a loop that has the same ones.
+  bool agree_on_row(ValueId maker, int& row) const {
+    const Loop& loop = *loops_[maker];
+    if (loop.outputs.front().reduce == kernels::Reduce::none) return true;
+    const std::optional<int> first = first_reduced(loop);
+    if (!first || (row != kNoRows && row != *first)) return false;
+    std::size_t bytes = loop.lane == Lane::f32 ? 4 : 8;
+    for (int d = *first; d < loop.extents.rank(); ++d) bytes *= std::size_t(loop.extents[d]);
+    row = *first;
+    return bytes <= kMostRowBytes;
   }
 
   /// A node is placed before those that use it are known. So afterwards each loop moves down into the first
@@ -98,7 +140,8 @@ class Grouping {
           if (group_of_[user] != g) first = std::min(first, group_of_[user]);
         });
       }
-      if (first != kNone && can_move(g, first)) move(g, first);
+      if (first == kNone) continue;
+      if (const std::optional<int> row = row_if_moved(g, first)) move(g, first, *row);
     }
   }
 
@@ -115,22 +158,36 @@ class Grouping {
     }
   }
 
-  bool can_move(std::uint32_t from, std::uint32_t to) const {
+  /// Like row_if_joined, for all nodes of a group.
+  std::optional<int> row_if_moved(std::uint32_t from, std::uint32_t to) const {
     const Group& a = groups_[from];
     const Group& b = groups_[to];
-    if (!b.is_loop || a.lane != b.lane || a.extents != b.extents ||
-        a.inputs.size() + b.inputs.size() > kMostInputs ||
+    if (!b.is_loop || a.lane != b.lane || a.inputs.size() + b.inputs.size() > kMostInputs ||
         a.instructions + b.instructions > kMostInstructions) {
-      return false;
+      return {};
     }
-    bool all = true;
+    int row = b.row;
+    bool possible = true;
     for (const ValueId id : a.nodes) {
-      for_each_user(id, [&](ValueId user) { all = all && (group_of_[user] != to || hands_over(id, user)); });
+      bool used = false;
+      for_each_user(id, [&](ValueId user) { used = used || group_of_[user] == to; });
+      possible = possible && (!used || agree_on_row(id, row));
     }
-    return all;
+    if (a.row != kNoRows) {
+      if (a.extents != b.extents || (row != kNoRows && row != a.row)) return {};
+      row = a.row;
+    }
+    for (const ValueId id : a.nodes) {
+      possible = possible && place_in(*loops_[id], b.extents, row);
+      if (!possible) return {};
+      for_each_user(id, [&](ValueId user) {
+        possible = possible && (group_of_[user] != to || hands_over(id, user, b.extents, row));
+      });
+    }
+    return possible ? std::optional(row) : std::nullopt;
   }
 
-  void move(std::uint32_t from, std::uint32_t to) {
+  void move(std::uint32_t from, std::uint32_t to, int row) {
     Group& a = groups_[from];
     Group& b = groups_[to];
     for (const ValueId id : a.nodes) {
@@ -139,25 +196,26 @@ class Grouping {
     }
     b.inputs.merge(a.inputs);
     b.instructions += a.instructions;
+    b.row = row;
     b.nodes.insert(b.nodes.end(), a.nodes.begin(), a.nodes.end());
     std::ranges::sort(b.nodes);
     a = {};
   }
 
-  /// Can `user` in the same loop take `input` from a register?
-  bool hands_over(ValueId input, ValueId user) const {
-    return loops_[input] && loops_[user] && reads_directly(user, input) && streams(input) &&
-           !converts(input) && reads_each_once(user, input);
+  /// Can `user`, in the same loop over `extents`, take the value from a register? All of its operands that
+  /// lie there must be the very elements that are at hand.
+  bool hands_over(ValueId storage, ValueId user, const Shape& extents, int row) const {
+    if (!loops_[storage] || converts(storage)) return false;
+    const auto made = place_in(*loops_[storage], extents, row), used = place_in(*loops_[user], extents, row);
+    const kernels::LoopOutput& output = loops_[storage]->outputs.front();
+    if (!made || !used || (output.reduce != kernels::Reduce::none && made->per_row)) return false;
+    const Shape at = made->strides(output.strides);
+    for (std::size_t i = 0; i < loops_[user]->inputs.size(); ++i) {
+      if (storage_of(graph_, graph_.input(user, int(i))) != storage) continue;
+      if (!same_walk(extents, at, used->strides(loops_[user]->inputs[i].strides))) return false;
+    }
+    return true;
   }
-
-  /// Not through a view: that reads memory.
-  bool reads_directly(ValueId user, ValueId input) const {
-    return std::ranges::none_of(graph_.inputs(user), [&](ValueId operand) {
-      return operand != input && storage_of(graph_, operand) == input;
-    });
-  }
-
-  bool streams(ValueId id) const { return loops_[id]->outputs.front().reduce == kernels::Reduce::none; }
 
   /// Values of a dtype that is not the register's become so when they are stored: 1.9 becomes 1, and 200 +
   /// 100 of u8 becomes 44, in memory only. Truth values are 0 or 1 in any register, unless they are cast.
@@ -170,18 +228,6 @@ class Grouping {
         dtype == held[std::size_t(loop.lane)] || (dtype == DType::bf16 && loop.lane == Lane::f32);
     const bool cast = loop.code.size() == 1 && loop.code.front().code == kernels::Code::copy;
     return !fits && (cast || dtype != DType::boolean);
-  }
-
-  /// Does `user` read `input` at the very element it computes?
-  bool reads_each_once(ValueId user, ValueId input) const {
-    return graph_.type(input).shape == loops_[user]->extents;
-  }
-
-  bool fits(const Group& group, ValueId id) const {
-    const Loop& loop = *loops_[id];
-    return group.is_loop && group.lane == loop.lane && group.extents == loop.extents &&
-           group.inputs.size() + loop.inputs.size() <= kMostInputs &&
-           group.instructions + loop.code.size() <= kMostInstructions;
   }
 
   const Graph& graph_;

@@ -1,7 +1,9 @@
 // Fusing: which nodes run together in one loop. Everything pointwise, every reduction and every broadcast can
-// join a loop over the same extents; the fewer loops, the fewer passes over memory.
+// join a loop over the same extents; the fewer loops, the fewer passes over memory. A reduction of the last
+// dimensions, short enough, is handed on row by row: what uses it can join the same loop.
 #pragma once
 
+#include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/graph.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
 
@@ -11,12 +13,13 @@
 
 namespace tapestry {
 
-/// Nodes that will be one task. If it is a loop all iterate over the same extents in the same kind of
-/// register.
+/// Nodes that will be one task. If it is a loop all compute in the same kind of register, over the same
+/// extents or, where it has rows, once for each row.
 struct Group {
   std::vector<ValueId> nodes;  // ascending
   bool is_loop = false;
   Shape extents{};
+  int row = kNoRows;  // the first dimension of a row
   kernels::Lane lane{};
   std::size_t instructions = 0;
   std::unordered_set<ValueId> inputs{};  // made elsewhere

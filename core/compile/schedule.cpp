@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 namespace tapestry {
 namespace {
@@ -16,20 +17,34 @@ class Joiner {
  public:
   Joiner(const Graph& graph, const Group& group, const std::vector<std::optional<Loop>>& loops,
          const std::vector<bool>& stored)
-      : graph_(graph) {
-    task_.loop = Loop{.extents = group.extents, .lane = group.lane, .inputs = {}, .code = {}, .outputs = {}};
+      : graph_(graph), group_(group) {
+    task_.loop = Loop{.extents = group.extents, .lane = group.lane};
+    if (group.row != kNoRows) task_.loop->row = group.row;
     task_.nodes = group.nodes;
+    find_handed_over();
     for (const ValueId id : group.nodes) append(id, *loops[id], stored[id]);
   }
   Task take() { return std::move(task_); }
 
  private:
+  void find_handed_over() {
+    const std::unordered_set<ValueId> members(group_.nodes.begin(), group_.nodes.end());
+    for (const ValueId id : group_.nodes) {
+      for (const ValueId input : graph_.inputs(id)) {
+        if (members.contains(storage_of(graph_, input))) handed_over_.insert(storage_of(graph_, input));
+      }
+    }
+  }
+
   void append(ValueId id, const Loop& loop, bool stored) {
+    const Placement placement = *place_in(loop, group_.extents, group_.row);
     std::vector<Operand> operands;
     for (std::size_t i = 0; i < loop.inputs.size(); ++i) {
-      operands.push_back(operand(graph_.input(id, int(i)), loop.inputs[i]));
+      operands.push_back(operand(graph_.input(id, int(i)),
+                                 {loop.inputs[i].dtype, placement.strides(loop.inputs[i].strides)}));
     }
-    const std::size_t first = task_.loop->code.size();
+    std::vector<kernels::Instruction>& code = task_.loop->code;
+    const std::size_t first = code.size();
     const auto moved = [&](const Operand& o) {
       if (o.kind == Operand::Kind::input) return operands[o.index];
       if (o.kind == Operand::Kind::result) return Operand::result(first + o.index);
@@ -39,10 +54,19 @@ class Joiner {
       instruction.a = moved(instruction.a);
       instruction.b = moved(instruction.b);
       instruction.c = moved(instruction.c);
-      task_.loop->code.push_back(instruction);
+      code.push_back(instruction);
     }
     kernels::LoopOutput output = loop.outputs.front();
     output.value = moved(output.value);
+    output.strides = placement.strides(output.strides);
+    output.per_row = placement.per_row;
+    if (output.reduce != kernels::Reduce::none && handed_over_.contains(id)) {
+      code.push_back({kernels::row_code(output.reduce), output.value});
+      output.value = Operand::result(code.size() - 1);
+      output.reduce = kernels::Reduce::none;
+      output.per_row = true;
+      for (int d = group_.row; d < output.strides.rank(); ++d) output.strides[d] = 0;
+    }
     if (output.reduce == kernels::Reduce::none) values_.emplace(id, output.value);
     if (stored) {
       task_.loop->outputs.push_back(output);
@@ -51,7 +75,7 @@ class Joiner {
   }
 
   Operand operand(ValueId input, const kernels::LoopInput& how) {
-    if (const auto it = values_.find(input); it != values_.end()) return it->second;
+    if (const auto it = values_.find(storage_of(graph_, input)); it != values_.end()) return it->second;
     if (const Tensor* constant = language::constant_value(graph_, input);
         constant && constant->elements() == 1) {
       return is_floating(constant->dtype())
@@ -67,13 +91,15 @@ class Joiner {
   }
 
   const Graph& graph_;
+  const Group& group_;
   Task task_;
-  std::unordered_map<ValueId, Operand> values_;  // made in this loop, element by element
+  std::unordered_set<ValueId> handed_over_;      // from node to node
+  std::unordered_map<ValueId, Operand> values_;  // made in this loop, as they are handed over
 };
 
-/// Which values have to be in memory: results, and what another group or a view reads.
-std::vector<bool> stored_values(const Graph& graph, const std::vector<Group>& groups,
-                                const std::vector<std::optional<Loop>>& loops) {
+/// Which values have to be in memory: results, and what another group reads. Within a group all is handed
+/// over.
+std::vector<bool> stored_values(const Graph& graph, const std::vector<Group>& groups) {
   std::vector<bool> stored(graph.size(), false);
   for (const ValueId root : graph.roots()) stored[storage_of(graph, root)] = true;
   std::vector<std::uint32_t> group_of(graph.size(), kNone);
@@ -81,21 +107,17 @@ std::vector<bool> stored_values(const Graph& graph, const std::vector<Group>& gr
     for (const ValueId id : groups[g].nodes) group_of[id] = g;
   }
   for (ValueId id = 0; id < graph.size(); ++id) {
+    if (group_of[id] == kNone) continue;
     for (const ValueId input : graph.inputs(id)) {
-      const bool reduced = loops[input] && loops[input]->outputs.front().reduce != kernels::Reduce::none;
-      if (group_of[input] == kNone || group_of[input] != group_of[id] || reduced) {
-        stored[storage_of(graph, input)] = true;
-      }
+      const ValueId storage = storage_of(graph, input);
+      if (group_of[storage] != group_of[id]) stored[storage] = true;
     }
   }
   return stored;
 }
 
-}  // namespace
-
-std::vector<Task> schedule(const Graph& graph, bool fuse) {
-  const Groups groups = group_nodes(graph, fuse);
-  const std::vector<bool> stored = stored_values(graph, groups.order, groups.loops);
+std::vector<Task> tasks_of(const Graph& graph, const Groups& groups) {
+  const std::vector<bool> stored = stored_values(graph, groups.order);
   std::vector<Task> tasks;
   for (const Group& group : groups.order) {
     if (group.is_loop) {
@@ -106,6 +128,34 @@ std::vector<Task> schedule(const Graph& graph, bool fuse) {
       tasks.push_back({{id}, {inputs.begin(), inputs.end()}, {id}, std::nullopt});
     }
   }
+  return tasks;
+}
+
+/// Takes apart the groups with rows that hold too much at once to be one loop. True if there were any.
+bool take_apart(Groups& groups, const std::vector<Task>& tasks) {
+  std::vector<Group> parts;
+  for (std::size_t g = 0; g < tasks.size(); ++g) {
+    Group& group = groups.order[g];
+    if (group.row == kNoRows || kernels::CompiledLoop::fits(*tasks[g].loop)) {
+      parts.push_back(std::move(group));
+      continue;
+    }
+    for (const ValueId id : group.nodes) {
+      const Loop& loop = *groups.loops[id];
+      parts.push_back({.nodes = {id}, .is_loop = true, .extents = loop.extents, .lane = loop.lane});
+    }
+  }
+  const bool changed = parts.size() != groups.order.size();
+  groups.order = std::move(parts);
+  return changed;
+}
+
+}  // namespace
+
+std::vector<Task> schedule(const Graph& graph, bool fuse) {
+  Groups groups = group_nodes(graph, fuse);
+  std::vector<Task> tasks = tasks_of(graph, groups);
+  if (take_apart(groups, tasks)) tasks = tasks_of(graph, groups);
   return tasks;
 }
 

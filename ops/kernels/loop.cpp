@@ -54,14 +54,10 @@ void check_operand(const Loop& loop, const Operand& operand, std::size_t results
 
 void check_rows(const Loop& loop) {
   const int rank = loop.extents.rank();
-  const std::int64_t row_elements = elements_of_row(loop);
   if (loop.row) {
     require(*loop.row >= 0 && *loop.row <= rank, "a loop over ", loop.extents,
             " can't have rows from dimension ", *loop.row, " on");
     require(loop.extents.elements() > 0, "a loop over ", loop.extents, " can't have rows");
-    const auto values = std::int64_t(loop.inputs.size() + loop.code.size() + 3 * loop.outputs.size());
-    require(values <= most_row_values(row_elements, loop.lane), "a loop with rows of ", row_elements,
-            " elements can't have ", values, " inputs, instructions and, three times, outputs");
   }
   for (const Instruction& instruction : loop.code) {
     require(loop.row || !reduces_row(instruction.code), name_of(instruction.code), " in a loop without rows");
@@ -161,11 +157,6 @@ std::string_view name_of(Code code) { return info(code).name; }
 int arity_of(Code code) { return info(code).arity; }
 Code row_code(Reduce reduce) { return Code(int(Code::row_sum) + int(reduce) - int(Reduce::sum)); }
 
-std::int64_t most_row_values(std::int64_t row_elements, Lane lane) {
-  // Each may need memory for the row, for one value of it, and for that repeated.
-  return kArenaBytes / (row_elements * (lane == Lane::f32 ? 4 : 8) + 4 * kVectorBytes);
-}
-
 std::int64_t elements_of_row(const Loop& loop) {
   std::int64_t product = 1;
   for (int d = loop.row.value_or(loop.extents.rank()); d < loop.extents.rank(); ++d)
@@ -229,7 +220,16 @@ std::string to_string(const Loop& loop) {
 
 CompiledLoop::CompiledLoop(Loop loop) {
   check(loop);
-  plan_ = std::make_shared<const LoopPlan>(make_plan(std::move(loop)));
+  std::optional<LoopPlan> plan = make_plan(loop);
+  require(plan.has_value(), "the values of a fused loop with ", loop.code.size(), " instructions, ",
+          loop.inputs.size(), " inputs and rows of ", elements_of_row(loop), " elements don't fit into ",
+          kArenaBytes / 1024, " KiB");
+  plan_ = std::make_shared<const LoopPlan>(std::move(*plan));
+}
+
+bool CompiledLoop::fits(const Loop& loop) {
+  check(loop);
+  return make_plan(loop).has_value();
 }
 
 const Loop& CompiledLoop::loop() const { return plan_->loop; }

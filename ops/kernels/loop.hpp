@@ -96,8 +96,8 @@ struct LoopOutput {
 };
 
 /// The dimensions from `row` on make up a row, a run of elements that is computed as a whole: then values may
-/// depend on all of it, by row_sum and the like. A row has elements, and all its values fit into fast memory:
-/// most_row_values().
+/// depend on all of it, by row_sum and the like. A row has elements, and those of its values that are needed
+/// at once must fit into fast memory.
 struct Loop {
   Shape extents{};
   Lane lane = Lane::f32;
@@ -106,10 +106,6 @@ struct Loop {
   std::vector<Instruction> code{};
   std::vector<LoopOutput> outputs{};
 };
-
-/// How many values a loop may have if it has rows of so many elements: its inputs, its instructions, and
-/// three times its outputs.
-std::int64_t most_row_values(std::int64_t row_elements, Lane lane);
 
 /// One line an instruction, for people: "%2 = mul %0 in1".
 std::string to_string(const Loop& loop);
@@ -131,6 +127,9 @@ class CompiledLoop {
 
   std::size_t scratch_bytes() const;
   const Loop& loop() const;
+
+  /// Could it be compiled? Its rows may be too long.
+  static bool fits(const Loop& loop);
 
  private:
   std::shared_ptr<const LoopPlan> plan_;

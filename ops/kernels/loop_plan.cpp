@@ -180,7 +180,7 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
   if (inner == 1 && blocks > 1) plan.block_slices = round_up(plan.block_slices, 64);
 }
 
-LoopPlan make_plan(Loop loop) {
+std::optional<LoopPlan> make_plan(Loop loop) {
   LoopPlan plan{.loop = std::move(loop)};
   plan.lane_bytes = plan.loop.lane == Lane::f32 ? 4 : 8;
   plan.empty = plan.loop.extents.elements() == 0;
@@ -210,8 +210,7 @@ LoopPlan make_plan(Loop loop) {
   for (;; elements /= 2) {
     cut_into_blocks(plan, elements);
     if (lower(plan, geometry)) break;
-    require(elements >= 64, "a fused loop of ", plan.loop.code.size(), " instructions and ",
-            plan.loop.inputs.size(), " inputs needs more than ", kArenaBytes / 1024, " KiB for its blocks");
+    if (elements < 64) return {};
   }
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
   plan.fetches = plan.steps.size() >= kFetchSteps &&

@@ -177,7 +177,8 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements);
 /// Fills in leaves, steps, outputs and the arena. False if the arena would be too large.
 bool lower(LoopPlan& plan, const Geometry& geometry);
 
-LoopPlan make_plan(Loop loop);
+/// Nothing if the values of a single block don't fit into the arena.
+std::optional<LoopPlan> make_plan(Loop loop);
 void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::span<void* const> outputs,
               std::byte* scratch);
 

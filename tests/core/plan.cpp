@@ -2,12 +2,18 @@
 #include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/plan.hpp>
+#include <tapestry/core/differentiate.hpp>
+#include <tapestry/core/run/program.hpp>
 #include <tapestry/ops/functions.hpp>
+#include <tapestry/ops/loss.hpp>
 #include <tapestry/ops/matmul.hpp>
+#include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/optim/adaptive.hpp>
+
+#include <array>
 
 #include <boost/test/unit_test.hpp>
 
@@ -15,7 +21,7 @@ using namespace tapestry;
 
 namespace {
 
-Graph ready(Tape& tape, std::vector<Var> outputs) {
+Graph ready(Tape& tape, const std::vector<Var>& outputs) {
   return eliminate_common_subexpressions(simplify(expand(tape.take(outputs))));
 }
 
@@ -40,12 +46,51 @@ BOOST_AUTO_TEST_CASE(a_chain_is_one_loop_that_stores_its_end) {
   BOOST_TEST(schedule(g, false).size() == 4u);
 }
 
-BOOST_AUTO_TEST_CASE(a_sum_joins_the_loop_but_what_needs_it_does_not) {
+/// Loops of y / sum(y), y = exp(x).
+std::size_t loops_of_normalizing(const Shape& shape, int axis, bool keep_dims) {
   Tape tape;
-  const Var x = tape.input("x", {DType::f32, {100, 50}});
-  const Var y = exp(x);
-  const Graph g = ready(tape, {y / sum(y, 1, true)});
-  BOOST_TEST(schedule(g, true).size() == 2u);
+  const Var y = exp(tape.input("x", {DType::f32, shape}));
+  Var total = sum(y, axis, keep_dims);
+  if (!keep_dims) total = reshape(total, {shape[0], 1});
+  return schedule(ready(tape, {y / total, log(total)}), true).size();
+}
+
+BOOST_AUTO_TEST_CASE(a_sum_joins_the_loop_but_what_needs_it_does_only_row_by_row) {
+  BOOST_TEST(loops_of_normalizing({100, 50}, 1, kKeepDims) == 1u);
+  BOOST_TEST(loops_of_normalizing({100, 50}, 1, false) == 1u);  // through a view
+  BOOST_TEST(loops_of_normalizing({100, 50}, 0, kKeepDims) > 1u);
+  BOOST_TEST(loops_of_normalizing({4, 50000}, 1, kKeepDims) > 1u);  // rows too long to hold
+}
+
+/// Loops that go over all of `extents` in the compiled program.
+std::size_t passes_over(const Shape& extents, const Tape& tape, const std::vector<Var>& outputs) {
+  const Program program = compile(tape, outputs, {});
+  std::size_t passes = 0;
+  for (const Task& task : schedule(program.graph(), true)) {
+    passes += task.loop && task.loop->extents == extents;
+  }
+  return passes;
+}
+
+BOOST_AUTO_TEST_CASE(softmax_cross_entropy_and_its_gradient_are_one_pass) {
+  Tape tape;
+  const Var logits = tape.input("logits", {DType::f32, {1000, 10}});
+  const Var labels = tape.input("labels", {DType::u8, {1000}});
+  const Var loss = softmax_cross_entropy(logits, labels);
+  const std::vector<Var> results{loss, gradients(loss, std::array{logits})[0]};
+  BOOST_TEST(passes_over({1000, 10}, tape, results) == 1u);
+  // check_labels, the loop, and the division of the sum.
+  BOOST_TEST(compile(tape, results, {}).summary().tasks == 3u);
+}
+
+BOOST_AUTO_TEST_CASE(layernorm_and_its_gradient_are_one_pass_each) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {640, 768}}), g = tape.input("g", x.type());
+  const Var gamma = tape.input("gamma", {DType::f32, {768}}), beta = tape.input("beta", gamma.type());
+  const Var y = layernorm(x, gamma, beta, 1e-5);
+  BOOST_TEST(compile(y).summary().tasks == 1u);
+  const std::vector<Var> backward = gradients(y, std::array{x, gamma, beta}, g);
+  BOOST_TEST(compile(tape, backward, {}).summary().tasks == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(an_adam_step_is_one_pass_a_parameter) {
