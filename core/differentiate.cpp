@@ -122,9 +122,14 @@ void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Ex
     if (it == out.end()) continue;
     const Var cotangent = it->second;
     if (!is_wrt) out.erase(it);
-    // The gradient of a layer is named after the layer; what a definition adds inside stays with it.
+    // The gradient of a layer is named after the layer, that of a composed op after the op; what a definition
+    // adds inside stays with it.
     const Node& node = tape.graph().node(id);
-    const std::string name = !extent.through_wrt ? "" : node.scope ? "grad/" + *node.scope : "grad";
+    std::string name;
+    if (extent.through_wrt) {
+      name = node.scope ? "grad/" + *node.scope : "grad";
+      if (node.op->composed()) name += text('/', node.op->name);
+    }
     const Scope scope(tape, name, node.at);
     pull_back_node(tape, id, cotangent, wanted, out);
   }

@@ -84,7 +84,7 @@ class Graph {
 /// Everything that `roots` depend on, themselves included, in ascending order.
 std::vector<ValueId> ancestors(const Graph& graph, std::span<const ValueId> roots);
 
-/// "fc1/matmul", "x", "fc1/weight": what to call a node in messages and listings.
+/// "fc1/linear/matmul", "x", "fc1/weight": what to call a node in messages and listings.
 std::string label(const Graph& graph, ValueId id);
 /// "train.cpp:12"
 std::string to_string(const Location& at);

@@ -51,6 +51,7 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
   }
   for (std::size_t i = 0; i < pairs.size(); ++i) {
     const State& parameter = pairs[i].parameter;
+    const Scope part(tape, parameter.name(), learning_rate.at());
     tape.write(parameter, updated(parameter, gradients[i], learning_rate, count));
   }
 }

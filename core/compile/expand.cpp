@@ -14,11 +14,18 @@ bool has_composed(const Graph& graph) {
 }  // namespace
 
 Graph expand(const Graph& graph) {
-  const RewriteRule rule = [](Tape&, const Graph& g, ValueId id, std::span<const Var> inputs) {
+  // What is recorded as one op goes on to be called by its name, as a scope; what its definition uses in turn
+  // doesn't.
+  bool recorded = true;
+  const RewriteRule rule = [&](Tape& tape, const Graph& g, ValueId id,
+                               std::span<const Var> inputs) -> std::optional<Var> {
     const Node& node = g.node(id);
-    return node.op->composed() ? std::optional(node.op->expand({inputs, node.attrs})) : std::nullopt;
+    if (!node.op->composed()) return std::nullopt;
+    const Scope scope(tape, recorded ? node.op->name : "", node.at);
+    return node.op->expand({inputs, node.attrs});
   };
   Graph expanded = rewrite(graph, rule);
+  recorded = false;
   // Definitions may use composed ops in turn; they nest a few levels deep.
   while (has_composed(expanded)) expanded = rewrite(expanded, rule);
   return expanded;
