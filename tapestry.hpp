@@ -7,6 +7,7 @@
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/print.hpp>
 #include <tapestry/core/compile/schedule.hpp>
+#include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/compile/verify.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/dtype.hpp>
@@ -21,6 +22,7 @@
 #include <tapestry/core/registry.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/parallel.hpp>
+#include <tapestry/core/run/profiler.hpp>
 #include <tapestry/core/run/program.hpp>
 #include <tapestry/core/shape.hpp>
 #include <tapestry/core/state.hpp>
@@ -41,6 +43,7 @@
 #include <tapestry/models/report/html.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
+#include <tapestry/models/report/profile_report.hpp>
 #include <tapestry/models/report/progress.hpp>
 #include <tapestry/models/report/run_report.hpp>
 #include <tapestry/models/report/svg.hpp>

@@ -35,13 +35,18 @@ std::string joined(std::span<const std::string> arguments) {
 int train(std::span<const std::string> arguments) {
   Config config;
   std::string out, resume;
+  bool profile = false;
   po::options_description options;
   options.add(model_options(config)).add(training_options(config)).add(data_options(config));
   po::options_description run("Run");
   run.add_options()                                                            //
       ("out", po::value(&out), "the run folder; default: runs/ and the time")  //
       ("resume", po::value(&resume),
-       "go on with the run in this folder, with its settings; --epochs, --threads and --data may change");
+       "go on with the run in this folder, with its settings; --epochs, --threads and --data may change")  //
+      ("profile", po::bool_switch(&profile),
+       "print where the time goes, and leave profile.txt and trace.json (for https://ui.perfetto.dev) in the "
+       "run "
+       "folder");
   options.add(run);
   po::variables_map values;
   if (!parse(arguments, options, "train [OPTIONS]", values)) return kDone;
@@ -50,7 +55,7 @@ int train(std::span<const std::string> arguments) {
     if (!out.empty()) throw UsageError("--resume goes on in the run's own folder; leave out --out");
     Config stored = read_config(fs::path(resume) / "config.ini");
     for (const auto& [name, value] : values) {
-      if (value.defaulted() || name == "resume") continue;
+      if (value.defaulted() || name == "resume" || name == "profile") continue;
       if (name == "epochs") {
         stored.epochs = config.epochs;
       } else if (name == "threads") {
@@ -65,7 +70,7 @@ int train(std::span<const std::string> arguments) {
   }
   use_threads(config);
   const RunOptions where{resume.empty() ? (out.empty() ? fresh_folder() : fs::path(out)) : fs::path(resume),
-                         !resume.empty(), joined(arguments)};
+                         !resume.empty(), joined(arguments), profile};
   check_settings(config);
   const Cifar10Split data = load_data(config);
   if (!where.resume) make_run_folder(where.folder);

@@ -1,9 +1,12 @@
 #include "training_run.hpp"
 
+#include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/core/run/parallel.hpp>
+#include <tapestry/core/run/profiler.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
+#include <tapestry/models/report/profile_report.hpp>
 #include <tapestry/models/report/progress.hpp>
 #include <tapestry/models/report/run_report.hpp>
 
@@ -59,6 +62,16 @@ class Clock {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// The profile on the terminal and in the run's folder.
+void report_profile(const Profiler& profiler, const kernels::MachineLimits& limits, const fs::path& folder,
+                    std::ostream& out) {
+  const std::string table = profile_text(profiler, limits);
+  write_file_atomically(folder / "profile.txt", table);
+  write_file_atomically(folder / "trace.json", chrome_trace(profiler, limits));
+  out << table << "profile: " << (folder / "profile.txt").string()
+      << "\ntrace, for https://ui.perfetto.dev: " << (folder / "trace.json").string() << '\n';
+}
+
 }  // namespace
 
 void make_run_folder(const fs::path& folder) {
@@ -79,6 +92,12 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   model->state().at(kMeanImage).set(data.mean);
   const std::int64_t steps_per_epoch = data.training.size() / config.batch_size;
 
+  std::optional<kernels::MachineLimits> limits;
+  std::optional<Profiler> profiler;
+  if (options.profile) {
+    limits = kernels::measure_machine();
+    profiler.emplace();
+  }
   double seconds_before = 0;
   Clock clock(0);
   std::optional<MetricsLog> log;
@@ -131,6 +150,8 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   };
   trainer_options.should_stop = [] { return interrupted.load(); };
 
+  if (profiler) trainer_options.profiler = &*profiler;
+
   Trainer trainer(*model, data, make_optimizer(config, model->state()), trainer_options);
   running = &trainer;
   if (options.resume) {
@@ -156,6 +177,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   progress->finish();
   if (result.interrupted) save_last();
   log->flush();
+  if (profiler) report_profile(*profiler, *limits, options.folder, out);
 
   trainer.use_best();
   Evaluator evaluator(*model, data.mean);

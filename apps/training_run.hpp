@@ -16,7 +16,8 @@ namespace tapestry::app {
 struct RunOptions {
   std::filesystem::path folder;
   bool resume = false;
-  std::string command;  // that repeats it, for the report
+  std::string command;   // that repeats it, for the report
+  bool profile = false;  // print where the time went and leave profile.txt and trace.json
 };
 
 struct RunResult {

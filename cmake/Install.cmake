@@ -10,7 +10,8 @@ endif()
 install(DIRECTORY core ops optim models DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tapestry
   FILES_MATCHING PATTERN "*.hpp" PATTERN kernels EXCLUDE)
 # Those kernels' headers that others, such as ops/rules.hpp, include.
-install(FILES ops/kernels/loop.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tapestry/ops/kernels)
+install(FILES ops/kernels/loop.hpp ops/kernels/machine_limits.hpp
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tapestry/ops/kernels)
 install(FILES tapestry.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tapestry)
 
 set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/tapestry)

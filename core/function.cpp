@@ -16,6 +16,7 @@ Program& Function::program(std::span<const Type> types) {
     arguments.push_back(tape.input(text("argument ", i), types[i]));
   const std::vector<Var> outputs = trace_(tape, arguments);
   cache_.push_back({{types.begin(), types.end()}, compile(tape, outputs, options_)});
+  if (profiler_) cache_.back().program.profile(profiler_, profiled_as_);
   return cache_.back().program;
 }
 
@@ -28,6 +29,12 @@ Program& Function::program(std::span<const ConstView> arguments) {
   std::vector<Type> types;
   for (const ConstView& argument : arguments) types.push_back(argument.type);
   return program(std::span<const Type>(types));
+}
+
+void Function::profile(Profiler* profiler, std::string name) {
+  profiler_ = profiler;
+  profiled_as_ = std::move(name);
+  for (Entry& entry : cache_) entry.program.profile(profiler_, profiled_as_);
 }
 
 const std::vector<Tensor>& Function::run(std::span<const ConstView> arguments) {

@@ -40,6 +40,9 @@ class Function {
   /// The same with all outputs.
   const std::vector<Tensor>& run(std::span<const ConstView> arguments);
 
+  /// Watches all programs of this function from now on: see Program::profile.
+  void profile(Profiler* profiler, std::string name = "step");
+
   /// The program for these argument types, compiled if it wasn't yet.
   Program& program(std::span<const Type> types);
   Program& program(std::span<const ConstView> arguments);
@@ -79,6 +82,8 @@ class Function {
   Trace trace_;
   CompileOptions options_;
   std::deque<Entry> cache_;  // a handful: full batch, last batch
+  Profiler* profiler_ = nullptr;
+  std::string profiled_as_;
 };
 
 }  // namespace tapestry

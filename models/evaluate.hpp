@@ -26,6 +26,9 @@ class Evaluator {
   /// Softmax of the scores, f32 [n, classes].
   Tensor probabilities(const ImageSet& set);
 
+  /// Watches the program of each batch size as "evaluation"; null ends that.
+  void profile(Profiler* profiler) { scores_.profile(profiler, "evaluation"); }
+
  private:
   /// Calls `use` with the index of a batch's first image and its scores, softmaxed, [b, classes].
   void for_each_batch(const ImageSet& set, const std::function<void(std::int64_t, const Tensor&)>& use);

@@ -69,6 +69,15 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
   }
   loss_history_.reserve(std::size_t(iterations()));
   step_.program(training_types(model, options_.batch_size));
+  if (options_.profiler) profile(*options_.profiler);
+}
+
+void Trainer::profile(Profiler& profiler) {
+  step_.profile(&profiler, "training step");
+  loader_.profile(&profiler);
+  evaluator_.profile(&profiler);
+  evaluating_ = profiler.add_phase("evaluate");
+  reporting_ = profiler.add_phase("report and save");
 }
 
 std::int64_t Trainer::steps_per_epoch() const { return loader_.batches_per_epoch(); }
@@ -90,6 +99,7 @@ bool Trainer::train() {
                         << std::setprecision(6) << loss << '\n';
     }
     if (options_.on_step) {
+      const PhaseTimer timer(options_.profiler, reporting_);
       options_.on_step({iteration_, iterations(), epoch, options_.epochs, loss, learning_rate});
     }
     if (iteration_ % steps_per_epoch() == 0) check(epoch);
@@ -103,8 +113,11 @@ void Trainer::check(std::int64_t epoch) {
   report.mean_loss = loss_count_ ? loss_sum_ / double(loss_count_) : std::numeric_limits<double>::quiet_NaN();
   loss_sum_ = 0;
   loss_count_ = 0;
-  report.train_accuracy = evaluator_.accuracy(sample(data_.training, options_.train_samples));
-  report.validation_accuracy = evaluator_.accuracy(data_.validation);
+  {
+    const PhaseTimer timer(options_.profiler, evaluating_);
+    report.train_accuracy = evaluator_.accuracy(sample(data_.training, options_.train_samples));
+    report.validation_accuracy = evaluator_.accuracy(data_.validation);
+  }
   report.learning_rate = options_.schedule(std::max<std::int64_t>(iteration_ - 1, 0));
   report.best = report.validation_accuracy > best_accuracy_;
   if (report.best) {
@@ -118,7 +131,10 @@ void Trainer::check(std::int64_t epoch) {
                       << std::setprecision(6) << report.train_accuracy
                       << "; val_acc: " << report.validation_accuracy << '\n';
   }
-  if (options_.on_epoch) options_.on_epoch(report);
+  if (options_.on_epoch) {
+    const PhaseTimer timer(options_.profiler, reporting_);
+    options_.on_epoch(report);
+  }
 }
 
 void Trainer::keep_best() {

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <tapestry/core/function.hpp>
+#include <tapestry/core/run/profiler.hpp>
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/data/loader.hpp>
@@ -63,6 +64,8 @@ struct TrainerOptions {
   std::function<void(const EpochReport&)> on_epoch{};
   /// Asked after each step; true ends train() there. A later train() goes on from that step.
   std::function<bool()> should_stop{};
+  /// Watches steps, batches, evaluations and reports, if there is one; outlives the trainer.
+  Profiler* profiler = nullptr;
 };
 
 /// The step that trains: (images f32 [batch, ...], labels i64 [batch], learning rate f32) -> loss, and all
@@ -103,6 +106,7 @@ class Trainer {
   void save_best(const std::filesystem::path& path, Metadata metadata = {}) const;
 
  private:
+  void profile(Profiler& profiler);
   void check(std::int64_t epoch);
   void keep_best();
 
@@ -116,6 +120,7 @@ class Trainer {
   std::int64_t iteration_ = 0;
   double loss_sum_ = 0;  // of this epoch's steps
   std::int64_t loss_count_ = 0;
+  std::uint32_t evaluating_ = 0, reporting_ = 0;  // the profiler's phases
   double best_accuracy_ = -1;
   std::vector<std::pair<State, Tensor>> best_;
   std::vector<double> loss_history_, train_history_, validation_history_;

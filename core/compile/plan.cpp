@@ -1,6 +1,7 @@
 #include <tapestry/core/compile/arena.hpp>
 #include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/plan.hpp>
+#include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
@@ -189,7 +190,7 @@ class Planner {
       };
       for (const ValueId id : task.reads) release_if_dead(storage(id));
       for (const ValueId id : task.writes) release_if_dead(id);
-      count_flops(task);
+      plan_.flops += task_flops(graph_, task);
     }
     plan_.arena_bytes = arena.size();
   }
@@ -212,19 +213,6 @@ class Planner {
       return place.index;
     }
     return kNoOffset;
-  }
-
-  void count_flops(const Task& task) {
-    if (task.loop) {
-      const double work = double(std::max<std::size_t>(task.loop->code.size(), 1));
-      plan_.flops += work * double(task.loop->extents.elements());
-      return;
-    }
-    const Node& node = graph_.node(task.nodes.front());
-    if (!node.op->flops) return;
-    std::vector<Type> types;
-    for (const ValueId id : task.reads) types.push_back(graph_.type(id));
-    plan_.flops += node.op->flops(types, node.type, node.attrs);
   }
 
   void share_views() {

@@ -73,6 +73,12 @@ inline void pause() {
 #endif
 }
 
+std::int64_t steady_nanoseconds() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 // How to wait for another thread: look again and again, at first without leaving the CPU, then giving way to
 // others.
 class Patience {
@@ -126,6 +132,8 @@ class Team {
     taken_ = false;
   }
 
+  std::atomic<const WorkObserver*>& observer() { return observer_; }
+
   /// False if another thread has the team.
   bool run(std::int64_t chunks, FunctionRef<void(std::int64_t)> body) {
     if (taken_.exchange(true, std::memory_order_acquire)) return false;
@@ -165,10 +173,12 @@ class Team {
   // word, so that a claim is one addition, and whoever gets an index below the number knows that the loop
   // can't end without him.
   bool work() {
-    std::int64_t done = 0;
+    std::int64_t done = 0, begin = 0;
+    const WorkObserver* observer = nullptr;
     while (open(ticket_.load(std::memory_order_relaxed))) {
       const std::uint64_t ticket = ticket_.fetch_add(1, std::memory_order_acquire);
       if (!open(ticket)) break;
+      if (done == 0 && (observer = observer_.load(std::memory_order_relaxed))) begin = steady_nanoseconds();
       ++done;
       const auto chunk = std::int64_t(ticket & kIndex);
       try {
@@ -177,6 +187,8 @@ class Team {
         done += stop(chunk, std::current_exception());
       }
     }
+    if (observer)
+      (*observer)(begin, steady_nanoseconds());  // before the loop can end, and the observer with it
     if (done != 0) finished_.fetch_add(done, std::memory_order_release);
     return done != 0;
   }
@@ -201,6 +213,7 @@ class Team {
   alignas(64) std::atomic<bool> taken_ = false;
   std::atomic<bool> retire_ = false;
   std::atomic<int> members_ = 0;
+  std::atomic<const WorkObserver*> observer_ = nullptr;
   const FunctionRef<void(std::int64_t)>* body_ = nullptr;
   std::mutex error_mutex_;
   std::exception_ptr error_;
@@ -233,6 +246,12 @@ void set_thread_count(int count) {
           kMostThreads);
   require(!serial, "set_thread_count: called within a parallel loop");
   team().resize(count);
+}
+
+void observe_work(const WorkObserver* observer) { team().observer().store(observer); }
+
+void stop_observing_work(const WorkObserver* observer) {
+  team().observer().compare_exchange_strong(observer, nullptr);
 }
 
 Chunks::Chunks(std::int64_t size, std::int64_t most, std::int64_t align)

@@ -27,6 +27,14 @@ int thread_count();
 /// threads than CPUs are allowed.
 void set_thread_count(int count);
 
+/// Told, on the thread itself, of each stretch of time in which it worked on a loop's chunks; the times are
+/// nanoseconds of the steady clock. Must not throw or allocate.
+using WorkObserver = std::function<void(std::int64_t begin, std::int64_t end)>;
+/// At most one watches, the last one that asked for it. It must be there until it stops observing, and
+/// neither call may overlap with a loop.
+void observe_work(const WorkObserver* observer);
+void stop_observing_work(const WorkObserver* observer);
+
 /// Splits `size` into even pieces of about `most` at most, cut at multiples of `align`. The pieces follow
 /// from the arguments alone.
 class Chunks {

@@ -4,6 +4,7 @@
 #include <tapestry/core/compile/verify.hpp>
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/run/interpret.hpp>
+#include <tapestry/core/run/profiler.hpp>
 #include <tapestry/core/run/program.hpp>
 
 #include <algorithm>
@@ -95,6 +96,8 @@ struct Program::Impl {
   std::vector<ConstView> given;
   std::vector<ConstView> own_arguments;  // if some had to be set aside
   std::vector<Tensor> set_aside;
+  Profiler* profiler = nullptr;
+  std::uint32_t profiled_as = 0;
 
   Impl(const Graph& recorded, const CompileOptions& opts) : options(opts) {
     check_names(options);
@@ -220,13 +223,22 @@ struct Program::Impl {
         {std::span(views).first(task.reads.size()), {addresses[id], step.node->type}, step.node->attrs});
   }
 
+  void execute_watched(std::size_t t) {
+    if (!profiler) return execute(t);
+    const auto begin = profiler->begin_task(profiled_as, std::uint32_t(t));
+    execute(t);
+    profiler->end_task(profiled_as, std::uint32_t(t), begin);
+  }
+
   void run(std::span<const ConstView> arguments) {
+    const auto begin = profiler ? profiler->now() : 0;
     resolve(arguments);
     std::size_t t = 0;
-    for (; t < plan.first_commit; ++t) execute(t);
+    for (; t < plan.first_commit; ++t) execute_watched(t);
     if (options.require_finite) check_outputs(arguments);
-    for (; t < plan.tasks.size(); ++t) execute(t);
+    for (; t < plan.tasks.size(); ++t) execute_watched(t);
     finish(arguments);
+    if (profiler) profiler->end_step(profiled_as, begin);
   }
 
   /// Moves results to where they are wanted: outputs first, while the old values of State are still there.
@@ -298,8 +310,14 @@ void Program::run(std::span<const Tensor> arguments) {
   impl_->run(impl_->given);
 }
 
+void Program::profile(Profiler* profiler, const std::string& name) {
+  if (profiler) impl_->profiled_as = profiler->add_program(name, task_infos(impl_->graph, impl_->plan));
+  impl_->profiler = profiler;
+}
+
 const std::vector<Tensor>& Program::outputs() const { return impl_->outputs; }
 const Graph& Program::graph() const { return impl_->graph; }
+const Plan& Program::plan() const { return impl_->plan; }
 const ProgramSummary& Program::summary() const { return impl_->summary; }
 
 Program compile(const Tape& tape, std::span<const Var> outputs, const CompileOptions& options) {

@@ -41,6 +41,9 @@ struct ProgramSummary {
   std::size_t peak_bytes() const { return arena_bytes + output_bytes + state_bytes + constant_bytes; }
 };
 
+class Profiler;
+struct Plan;
+
 class Program {
  public:
   Program(const Graph& graph, const CompileOptions& options);
@@ -56,8 +59,12 @@ class Program {
   const std::vector<Tensor>& outputs() const;
   const Tensor& output(std::size_t i = 0) const { return outputs().at(i); }
 
-  /// The graph after all passes.
+  /// Steps from now on are watched by `profiler`, which outlives them, under this name; null ends that.
+  void profile(Profiler* profiler, const std::string& name = "step");
+
+  /// The graph after all passes, and its tasks and places in memory.
   const Graph& graph() const;
+  const Plan& plan() const;
   const ProgramSummary& summary() const;
 
  private:

@@ -57,7 +57,16 @@ BatchPosition BatchLoader::after(BatchPosition position) const {
   return {position.epoch + 1, 0};
 }
 
+void BatchLoader::profile(Profiler* profiler) {
+  background_.wait();  // it may be looking at the profiler
+  profiler_ = profiler;
+  if (profiler == nullptr) return;
+  making_ = profiler->add_phase("make a batch, in the background");
+  waiting_ = profiler->add_phase("wait for a batch");
+}
+
 Batch BatchLoader::next() {
+  const PhaseTimer timer(profiler_, waiting_);
   if (preparing_ == nullptr) prepare(position_);
   background_.wait();
   const Slot& ready = *preparing_;
@@ -89,6 +98,7 @@ void BatchLoader::prepare(BatchPosition position) {
 }
 
 void BatchLoader::fill() {
+  const PhaseTimer timer(profiler_, making_);
   const Slot& slot = *preparing_;
   choose(slot.position);
   const std::span<const float> mean = mean_.values<float>();

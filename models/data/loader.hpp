@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tapestry/core/run/parallel.hpp>
+#include <tapestry/core/run/profiler.hpp>
 #include <tapestry/models/data/dataset.hpp>
 
 #include <array>
@@ -67,6 +68,9 @@ class BatchLoader {
   BatchPosition position() const { return position_; }
   void seek(BatchPosition position);
 
+  /// Times the making of batches in the background and next()'s waiting for it; null ends that.
+  void profile(Profiler* profiler);
+
  private:
   struct Slot {
     Tensor images, labels;
@@ -93,7 +97,9 @@ class BatchLoader {
   std::vector<std::int64_t> order_;   // shuffled: the epoch's images
   std::int64_t order_epoch_ = -1;     // the one that order_ is of
   std::vector<std::int64_t> chosen_;  // the images of the batch being made
-  BackgroundTask background_;         // last: its job uses the others
+  Profiler* profiler_ = nullptr;
+  std::uint32_t making_ = 0, waiting_ = 0;  // phases
+  BackgroundTask background_;               // last: its job uses the others
 };
 
 }  // namespace tapestry
