@@ -18,8 +18,10 @@
 // reads (5, 1 op), a result over an operand that is read in another order (5, 1 op), State written before
 // first_commit (5, 5 ops).
 #include <tapestry/core/registry.hpp>
+#include <tapestry/core/run/program.hpp>
 #include <tapestry/tests/support/differential.hpp>
 
+#include <cmath>
 #include <cstdlib>
 
 #include <boost/test/unit_test.hpp>
@@ -32,6 +34,25 @@ namespace {
 std::uint64_t setting(const char* name, std::uint64_t otherwise) {
   const char* value = std::getenv(name);
   return value ? std::strtoull(value, nullptr, 10) : otherwise;
+}
+
+/// Outputs and new State of a step.
+std::vector<Tensor> results(const Recorded& recorded, const std::vector<std::string>& without) {
+  recorded.reset();
+  Program program(recorded.graph, {.without = without});
+  program.run(recorded.arguments);
+  std::vector<Tensor> all = program.outputs();
+  for (const Update& update : recorded.graph.updates) all.push_back(update.state.value());
+  return all;
+}
+
+/// NaNs may have other signs.
+bool same_bits(const Tensor& a, const Tensor& b) {
+  if (identical(a, b)) return true;
+  for (std::int64_t i = 0; i < a.elements(); ++i) {
+    if (a.at(i) != b.at(i) && !(std::isnan(a.at(i)) && std::isnan(b.at(i)))) return false;
+  }
+  return a.type() == b.type();
 }
 
 }  // namespace
@@ -58,6 +79,35 @@ BOOST_AUTO_TEST_CASE(random_graphs_agree_with_the_reference) {
   for (const Op* op : registry().all()) {
     BOOST_TEST(coverage.ops[op->name] >= 3, op->name << " is in " << coverage.ops[op->name] << " graphs");
     BOOST_TEST_MESSAGE(op->name << ' ' << coverage.ops[op->name]);
+  }
+}
+
+// Which those are, and besides which others: docs/architecture.md.
+BOOST_AUTO_TEST_CASE(passes_that_do_not_change_arithmetic_keep_all_bits) {
+  const std::uint64_t first = setting("TAPESTRY_GRAPH_SEED", 1),
+                      count = setting("TAPESTRY_GRAPHS", 1000) / 10;
+  const std::vector<std::string> keepers = {"fold_constants", "cse", "in_place"};
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    const Recorded recorded = record(random_recipe(seed), seed % 2 ? DType::f32 : DType::f64);
+    const auto check = [&](std::vector<std::string> always, unsigned subsets) {
+      const std::vector<Tensor> expected = results(recorded, always);
+      for (unsigned mask = 1; mask < 8; ++mask) {
+        if (!(subsets >> mask & 1)) continue;
+        std::vector<std::string> without = always;
+        for (unsigned i = 0; i < 3; ++i) {
+          if (mask >> i & 1) without.push_back(keepers[i]);
+        }
+        const std::vector<Tensor> found = results(recorded, without);
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+          BOOST_TEST(same_bits(found[i], expected[i]), "graph " << seed << ", result " << i << ", without "
+                                                                << without.size() << " passes, subset "
+                                                                << mask);
+        }
+      }
+    };
+    check({"fuse", "simplify"}, 0xfe);
+    for (const auto& always : {std::vector<std::string>(), {"fuse"}, {"simplify"}})
+      check(always, 0x10);  // in_place
   }
 }
 

@@ -1,0 +1,131 @@
+// Training gives the same bits with any number of threads, and without passes that only rearrange. The
+// products and loops here are large enough to be cut into several pieces, which is where bits could move.
+#include <tapestry/core/compile/passes.hpp>
+#include <tapestry/core/function.hpp>
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/models/layers.hpp>
+#include <tapestry/ops/activations.hpp>
+#include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/random.hpp>
+#include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/sgd.hpp>
+
+#include <memory>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+
+namespace {
+
+constexpr std::int64_t kBatch = 128, kFeatures = 256, kClasses = 10;
+
+enum class Layer : std::uint8_t { linear, batch_norm, layer_norm, dropout };
+
+struct Training {
+  std::string name;
+  Layer layer = Layer::batch_norm;
+  std::shared_ptr<const UpdateRule> rule = std::make_shared<Sgd>();
+  OptimizerOptions options{};
+};
+
+/// Losses of each step, then all State, as bytes.
+std::string trained(const Training& training, int steps, CompileOptions compile_options = {}) {
+  StateDict state;
+  const Initializer init(1);
+  const Linear first(state, "fc1", kFeatures, kFeatures, init), last(state, "fc2", kFeatures, kClasses, init);
+  const BatchNorm batch_norm(state, "norm1", kFeatures, init);
+  const LayerNorm layer_norm(state, "norm2", kFeatures, init);
+  const Dropout dropout{0.8, make_random_key(state, 5)};
+  const Optimizer optimizer(state, training.rule, training.options);
+  Function step(
+      [&](Var x, Var labels, Var rate) {
+        Var y = first(x);
+        if (training.layer == Layer::batch_norm) y = batch_norm(y, Mode::train);
+        if (training.layer == Layer::layer_norm) y = layer_norm(y);
+        y = relu(y);
+        if (training.layer == Layer::dropout) y = dropout(y, Mode::train);
+        const Var loss = softmax_cross_entropy(last(y), labels);
+        optimizer.minimize(loss, state.parameters(), rate);
+        return loss;
+      },
+      std::move(compile_options));
+
+  std::string bytes;
+  const auto add = [&](const Tensor& t) { bytes.append(static_cast<const char*>(t.data()), t.bytes()); };
+  static const std::vector<Tensor> images_of = [&] {
+    std::vector<Tensor> images;
+    for (int i = 0; i < 4; ++i) images.push_back(init.normal(text("batch ", i), {kBatch, kFeatures}, 1));
+    return images;
+  }();
+  const Tensor rate = Tensor::scalar(1e-3f);
+  Tensor labels(DType::i64, {kBatch});
+  for (int i = 0; i < steps; ++i) {
+    const Tensor& images = images_of[std::size_t(i % 4)];
+    for (std::int64_t k = 0; k < kBatch; ++k) {
+      labels.mutable_values<std::int64_t>()[std::size_t(k)] = (k * 7 + i % 4) % kClasses;
+    }
+    add(step(images, labels, rate));
+  }
+  for (const State& s : state) add(s.value());
+  return bytes;
+}
+
+const std::vector<Training>& trainings() {
+  static const std::vector<Training> kTrainings = {
+      {"linear", Layer::linear},
+      {"batch norm", Layer::batch_norm},
+      {"layer norm", Layer::layer_norm},
+      {"dropout", Layer::dropout},
+      {"sgd with decay", Layer::batch_norm, std::make_shared<Sgd>(), {.weight_decay = 1e-2}},
+      {"momentum", Layer::batch_norm, std::make_shared<Momentum>()},
+      {"nesterov", Layer::batch_norm, std::make_shared<Nesterov>()},
+      {"rmsprop", Layer::batch_norm, std::make_shared<RmsProp>()},
+      {"adam", Layer::batch_norm, std::make_shared<Adam>()},
+      {"adamw, clipped", Layer::layer_norm, std::make_shared<AdamW>(), {.clip_norm = 0.5}},
+  };
+  return kTrainings;
+}
+
+struct Threads {
+  int before = thread_count();
+  ~Threads() { set_thread_count(before); }
+};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(same_bits)
+
+BOOST_AUTO_TEST_CASE(with_any_number_of_threads) {
+  const Threads restore;
+  for (const Training& training : trainings()) {
+    set_thread_count(1);
+    const std::string expected = trained(training, 200);
+    for (const int threads : {2, 3, 4, 8}) {
+      set_thread_count(threads);
+      BOOST_TEST((trained(training, 200) == expected), training.name << " with " << threads << " threads");
+    }
+  }
+}
+
+// In place or not is a matter of memory alone. Folding constants and common subexpressions leaves out what
+// would have been the same number; but simplifying sees more with them, and fused loops cut long sums where
+// their work says. So every subset of the three keeps all bits without those two, and in_place always does.
+BOOST_AUTO_TEST_CASE(without_passes_that_do_not_change_arithmetic) {
+  for (const Pass& pass : passes()) BOOST_TEST(pass.keeps_bits == (pass.name != "simplify"), pass.name);
+  const std::vector<std::string> keepers = {"fold_constants", "cse", "in_place"};
+  for (const Training& training : trainings()) {
+    const std::vector<std::string> always = {"fuse", "simplify"};
+    const std::string expected = trained(training, 3, {.without = always});
+    for (unsigned mask = 1; mask < 8; ++mask) {
+      CompileOptions options{.without = always};
+      for (unsigned i = 0; i < 3; ++i) {
+        if (mask >> i & 1) options.without.push_back(keepers[i]);
+      }
+      BOOST_TEST((trained(training, 3, options) == expected), training.name << ", subset " << mask);
+    }
+    BOOST_TEST((trained(training, 3, {.without = {"in_place"}}) == trained(training, 3)), training.name);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
