@@ -8,7 +8,7 @@ complain() {
   printf '%s: %s\n' "$1" "$2"
   failed=1
 }
-mapfile -d '' -t scripts < <(find .ci tools tests -type f \( -name '*.sh' -o -path .ci/run \) -print0 | sort -z)
+mapfile -d '' -t scripts < <(find .ci bench tools tests -type f \( -name '*.sh' -o -path .ci/run \) -print0 | sort -z)
 [[ ${#scripts[@]} -ge 5 ]] || complain . "only ${#scripts[@]} scripts found"
 for script in "${scripts[@]}"; do
   bash -n "$script" || complain "$script" 'does not parse'
