@@ -1,6 +1,7 @@
-// Matrix products of row-major f32 and f64 matrices, by OpenBLAS. Large products are cut into tiles over
-// their two outer dimensions, never over k, along lines that follow from the shape alone; each tile is one
-// single-threaded call. So the number of threads changes no bit.
+// Matrix products of row-major f32 and f64 matrices. Each element of the result is a sum over k in an order
+// that follows from k alone, wherever the product is cut into tiles for the threads, so their number changes no
+// bit. The one exception is a single row times a transposed matrix: as a part of a larger product it would be
+// summed in another order. Products are never cut to that.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +19,7 @@ struct GemmShape {
 };
 
 /// `c`, batch x m x n elements, is overwritten; it may hold anything before, and must not overlap the
-/// operands. k = 0 gives zeros. Throws if m, n or k exceed 2^31 - 1. T is float or double.
+/// operands. k = 0 gives zeros. T is float or double.
 template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c);
 
