@@ -1,7 +1,7 @@
 // Matrix products of row-major f32 and f64 matrices. Each element of the result is a sum over k in an order
-// that follows from k alone, wherever the product is cut into tiles for the threads, so their number changes no
-// bit. The one exception is a single row times a transposed matrix: as a part of a larger product it would be
-// summed in another order. Products are never cut to that.
+// that follows from k alone, wherever the product is cut into tiles for the threads, so their number changes
+// no bit. The one exception is a single row times a transposed matrix: as a part of a larger product it would
+// be summed in another order. Products are never cut to that.
 #pragma once
 
 #include <cstdint>

@@ -116,12 +116,6 @@ inline constexpr int kDirectThinRows = 8;
 
 // --- packing ---
 
-/// `count` elements, or as many as a vector holds.
-template <class D>
-HWY_INLINE hn::Vec<D> load_some(D d, const hn::TFromD<D>* from, std::int64_t count) {
-  return count >= std::int64_t(hn::MaxLanes(d)) ? hn::LoadU(d, from) : load_first(d, from, count);
-}
-
 /// Elements from one packed panel of B to the next: a little more than it has, or all panels' rows would
 /// compete for the same sets of the first cache.
 template <class T>

@@ -17,16 +17,6 @@ HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-template <class D>
-HWY_INLINE hn::Vec<D> load_some(D d, const hn::TFromD<D>* from, std::int64_t count) {
-  return count >= std::int64_t(hn::MaxLanes(d)) ? hn::LoadU(d, from) : load_first(d, from, count);
-}
-
-template <class D>
-HWY_INLINE void store_some(hn::Vec<D> v, D d, hn::TFromD<D>* to, std::int64_t count) {
-  count >= std::int64_t(hn::MaxLanes(d)) ? hn::StoreU(v, d, to) : store_first(v, d, to, count);
-}
-
 /// sums[j] += a[p * step] b[p * ld + j] for the p of kRows rows, each row read from end to end.
 template <class T, int kRows>
 HWY_INLINE void add_rows(const T* a, std::int64_t step, const T* b, std::int64_t ld, std::int64_t columns,

@@ -42,6 +42,17 @@ HWY_INLINE void store_first(hn::Vec<D> v, D d, T* to, std::int64_t count) {
   }
 }
 
+/// `count` elements, or as many as a vector holds.
+template <class D>
+HWY_INLINE hn::Vec<D> load_some(D d, const hn::TFromD<D>* from, std::int64_t count) {
+  return count >= std::int64_t(hn::MaxLanes(d)) ? hn::LoadU(d, from) : load_first(d, from, count);
+}
+
+template <class D>
+HWY_INLINE void store_some(hn::Vec<D> v, D d, hn::TFromD<D>* to, std::int64_t count) {
+  count >= std::int64_t(hn::MaxLanes(d)) ? hn::StoreU(v, d, to) : store_first(v, d, to, count);
+}
+
 // x86's maximum is its second operand if either is NaN, so a NaN in the second comes through by itself.
 constexpr bool kSecondIfNan = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3;
 
