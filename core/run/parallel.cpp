@@ -9,8 +9,11 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <functional>
+#include <iterator>
 #include <mutex>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -31,23 +34,9 @@ int cpus_of_affinity() {
   return int(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-// The quotas of this process's group and of those around it all hold, so the smallest counts.
-int cpus_of_cgroup() {
-  int least = kMostThreads;
-  std::ifstream groups("/proc/self/cgroup");
-  for (std::string line; std::getline(groups, line);) {
-    if (!line.starts_with("0::/")) continue;
-    for (std::string path = line.substr(3);; path.erase(path.rfind('/'))) {
-      for (const char* root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
-        std::ifstream file(root + path + "/cpu.max");
-        std::string quota;
-        if (!std::getline(file, quota)) continue;
-        if (const int cpus = detail::cpus_of_quota(quota); cpus > 0) least = std::min(least, cpus);
-      }
-      if (path.empty()) break;
-    }
-  }
-  return least;
+std::string contents(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
 int default_threads() {
@@ -60,7 +49,8 @@ int default_threads() {
         "TAPESTRY_THREADS is '", wish, "', not a whole number from 1 to ", kMostThreads);
     return count;
   }
-  return std::min({cpus_of_affinity(), cpus_of_cgroup(), kMostThreads});
+  const int quota = detail::cpus_of_groups(contents);
+  return std::min({cpus_of_affinity(), quota > 0 ? quota : kMostThreads, kMostThreads});
 }
 
 // True on a thread whose parallel loops are serial: within a chunk (the threads are busy with its siblings
@@ -331,6 +321,38 @@ int cpus_of_quota(const std::string& cpu_max) {
   std::int64_t quota = 0, period = 0;
   if (!(in >> quota >> period) || quota <= 0 || period <= 0) return 0;
   return int(std::min<std::int64_t>((quota + period - 1) / period, kMostThreads));
+}
+
+int cpus_of_groups(const std::function<std::string(const std::string&)>& contents) {
+  int least = 0;
+  const auto limit = [&](const std::string& quota) {
+    if (const int cpus = cpus_of_quota(quota); cpus > 0) least = least == 0 ? cpus : std::min(least, cpus);
+  };
+  // ID:CONTROLLERS:PATH; version 2 has no controllers there. A container may see only a part of its path, so
+  // the groups around it are tried up to the root.
+  std::istringstream groups(contents("/proc/self/cgroup"));
+  for (std::string line; std::getline(groups, line);) {
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const bool cpu = text(',', controllers, ',').find(",cpu,") != std::string::npos;
+    if (!controllers.empty() && !cpu) continue;
+    std::string path = line.substr(second + 1);
+    if (!path.starts_with('/')) continue;
+    while (path.ends_with('/')) path.pop_back();
+    for (;; path.erase(path.rfind('/'))) {
+      for (const char* root : {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"}) {
+        if (controllers.empty()) limit(contents(root + path + "/cpu.max"));
+      }
+      for (const std::string& mount : {controllers, std::string("cpu")}) {
+        if (!cpu) break;
+        const std::string folder = "/sys/fs/cgroup/" + mount + path;
+        limit(contents(folder + "/cpu.cfs_quota_us") + " " + contents(folder + "/cpu.cfs_period_us"));
+      }
+      if (path.empty()) break;
+    }
+  }
+  return least;
 }
 
 }  // namespace detail

@@ -80,6 +80,10 @@ namespace detail {
 /// The CPUs that a cgroup v2 `cpu.max` ("max 100000", "150000 100000") allows, rounded up; 0 if it sets no
 /// limit.
 int cpus_of_quota(const std::string& cpu_max);
+
+/// The smallest limit of this process's control group and those around it, versions 1 and 2; 0 if there is
+/// none. `contents` gives a file's text, empty if there is no such file.
+int cpus_of_groups(const std::function<std::string(const std::string& path)>& contents);
 }  // namespace detail
 
 }  // namespace tapestry

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <map>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -124,6 +126,38 @@ BOOST_AUTO_TEST_CASE(a_quota_rounds_up) {
   BOOST_TEST(detail::cpus_of_quota("100000 100000") == 1);
   BOOST_TEST(detail::cpus_of_quota("150000 100000") == 2);
   BOOST_TEST(detail::cpus_of_quota("1000 100000") == 1);
+}
+
+BOOST_AUTO_TEST_CASE(the_smallest_limit_of_the_control_groups_counts) {
+  using Files = std::map<std::string, std::string>;
+  const auto cpus = [](const Files& files) {
+    return detail::cpus_of_groups([&](const std::string& path) {
+      const auto found = files.find(path);
+      return found == files.end() ? std::string() : found->second;
+    });
+  };
+  BOOST_TEST(cpus({}) == 0);
+  BOOST_TEST(cpus({{"/proc/self/cgroup", "nonsense\n0::x\n::\n"}}) == 0);
+  // Version 2: a container sees itself as the root, a service its own and the slice's limit.
+  BOOST_TEST(cpus({{"/proc/self/cgroup", "0::/\n"}, {"/sys/fs/cgroup/cpu.max", "250000 100000\n"}}) == 3);
+  Files service{{"/proc/self/cgroup", "0::/a.slice/b.service\n"},
+                {"/sys/fs/cgroup/a.slice/b.service/cpu.max", "max 100000\n"},
+                {"/sys/fs/cgroup/a.slice/cpu.max", "400000 100000\n"}};
+  BOOST_TEST(cpus(service) == 4);
+  service["/sys/fs/cgroup/a.slice/b.service/cpu.max"] = "150000 100000\n";
+  BOOST_TEST(cpus(service) == 2);
+  // Version 1: only the cpu controller's line counts, wherever it is mounted; -1 is no limit.
+  Files old{{"/proc/self/cgroup", "9:cpuset:/x\n4:cpu,cpuacct:/docker/1f\n2:cpuacct:/y\n0::/z\n"},
+            {"/sys/fs/cgroup/cpu,cpuacct/docker/1f/cpu.cfs_quota_us", "-1\n"},
+            {"/sys/fs/cgroup/cpu,cpuacct/docker/1f/cpu.cfs_period_us", "100000\n"},
+            {"/sys/fs/cgroup/cpuset/x/cpu.cfs_quota_us", "100000\n"},
+            {"/sys/fs/cgroup/cpuset/x/cpu.cfs_period_us", "100000\n"}};
+  BOOST_TEST(cpus(old) == 0);
+  old["/sys/fs/cgroup/cpu/cpu.cfs_quota_us"] = "350000\n";  // as seen from within the container
+  old["/sys/fs/cgroup/cpu/cpu.cfs_period_us"] = "100000\n";
+  BOOST_TEST(cpus(old) == 4);
+  old["/sys/fs/cgroup/cpu,cpuacct/docker/1f/cpu.cfs_quota_us"] = "50000\n";
+  BOOST_TEST(cpus(old) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(chunks_cover_the_range_and_respect_alignment) {
