@@ -181,6 +181,7 @@ struct Program::Impl {
         fail("argument ", label(graph, id), " is ", graph.type(id), ", not ", arguments[i].type);
       }
     }
+    protect(arguments);
     for (const ValueId id : moving)
       addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments));
   }

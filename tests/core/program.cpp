@@ -3,6 +3,7 @@
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/indexing.hpp>
+#include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
@@ -156,6 +157,15 @@ BOOST_AUTO_TEST_CASE(a_result_can_be_the_next_argument) {
   };
   g(w.value());
   BOOST_TEST(g(w.value()).item() == 12);
+}
+
+BOOST_AUTO_TEST_CASE(a_kernel_does_not_write_over_the_argument_that_it_reads) {
+  const State w("w", Tensor::from({0.0f, 1.0f, 1.0f, 1.0f}, {2, 2}));
+  Function f = [&](Var x) { return matmul(x, w); };
+  const Tensor x = Tensor::from({1.0f, 2.0f, 3.0f, 4.0f}, {2, 2});
+  const Tensor& twice = f(f(x));  // the result of the first call lies where that of the second goes
+  const double expected[] = {3, 5, 7, 11};
+  for (int i = 0; i < 4; ++i) BOOST_TEST(twice.at(i) == expected[i]);
 }
 
 BOOST_AUTO_TEST_CASE(an_index_out_of_range_changes_no_state) {
