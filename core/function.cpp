@@ -4,17 +4,27 @@
 
 namespace tapestry {
 
+std::vector<Var> Function::trace(Tape& tape, std::span<const Type> types) {
+  require(std::size_t(arity_) == types.size(), "the function takes ", arity_, " arguments, not ",
+          types.size());
+  std::vector<Var> arguments;
+  for (std::size_t i = 0; i < types.size(); ++i)
+    arguments.push_back(tape.input(text("argument ", i), types[i], at_));
+  return trace_(tape, arguments);
+}
+
+Graph Function::record(std::span<const Type> types) {
+  Tape tape;
+  const std::vector<Var> outputs = trace(tape, types);
+  return tape.take(outputs);
+}
+
 Program& Function::program(std::span<const Type> types) {
   for (Entry& entry : cache_) {
     if (std::ranges::equal(entry.types, types)) return entry.program;
   }
-  require(std::size_t(arity_) == types.size(), "the function takes ", arity_, " arguments, not ",
-          types.size());
   Tape tape;
-  std::vector<Var> arguments;
-  for (std::size_t i = 0; i < types.size(); ++i)
-    arguments.push_back(tape.input(text("argument ", i), types[i]));
-  const std::vector<Var> outputs = trace_(tape, arguments);
+  const std::vector<Var> outputs = trace(tape, types);
   cache_.push_back({{types.begin(), types.end()}, compile(tape, outputs, options_)});
   if (profiler_) cache_.back().program.profile(profiler_, profiled_as_);
   return cache_.back().program;

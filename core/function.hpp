@@ -21,13 +21,14 @@ class Function {
   using Trace = std::function<std::vector<Var>(Tape& tape, std::span<const Var> arguments)>;
 
   /// `arity` arguments; the trace may also declare updates of State.
-  Function(int arity, Trace trace, CompileOptions options = {})
-      : arity_(arity), trace_(std::move(trace)), options_(std::move(options)) {}
+  Function(int arity, Trace trace, CompileOptions options = {}, Location at = Location::current())
+      : arity_(arity), trace_(std::move(trace)), options_(std::move(options)), at_(at) {}
 
   /// From a callable over up to eight Vars that returns a Var or a vector of them.
   template <class F>
-  requires(!std::same_as<std::remove_cvref_t<F>, Function>) Function(F f, CompileOptions options = {})
-      : options_(std::move(options)) {
+  requires(!std::same_as<std::remove_cvref_t<F>, Function>)
+      Function(F f, CompileOptions options = {}, Location at = Location::current())
+      : options_(std::move(options)), at_(at) {
     bind<F, 1>(std::move(f));
   }
 
@@ -39,6 +40,10 @@ class Function {
   }
   /// The same with all outputs.
   const std::vector<Tensor>& run(std::span<const ConstView> arguments);
+
+  /// What it records for these argument types, before any pass; the arguments are made at the line that made
+  /// the Function.
+  Graph record(std::span<const Type> types);
 
   /// Watches all programs of this function from now on: see Program::profile.
   void profile(Profiler* profiler, std::string name = "step");
@@ -74,6 +79,8 @@ class Function {
     }
   }
 
+  std::vector<Var> trace(Tape& tape, std::span<const Type> types);
+
   struct Entry {
     std::vector<Type> types;
     Program program;
@@ -81,6 +88,7 @@ class Function {
   int arity_ = 0;
   Trace trace_;
   CompileOptions options_;
+  Location at_ = Location::current();
   std::deque<Entry> cache_;  // a handful: full batch, last batch
   Profiler* profiler_ = nullptr;
   std::string profiled_as_;

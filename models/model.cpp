@@ -5,9 +5,9 @@
 namespace tapestry {
 
 Var Model::loss(const Operand& x, const Operand& labels, Mode mode) const {
-  const Var data = softmax_cross_entropy(logits(x, mode), labels);
+  const Var data = softmax_cross_entropy({logits(x, mode), x.at()}, labels);
   const std::optional<Var> weights = penalty(data.tape());
-  return weights ? data + *weights : data;
+  return weights ? Operand(data, x.at()) + *weights : data;
 }
 
 }  // namespace tapestry

@@ -40,13 +40,14 @@ double number(const Metadata& metadata, const std::string& name, const std::file
 
 }  // namespace
 
-Function training_step(const Model& model, Optimizer optimizer) {
-  return {[&model, optimizer = std::move(optimizer)](Var x, Var labels, Var learning_rate) {
-            const Var loss = model.loss(cast(x, model.dtype()), labels, Mode::train);
-            optimizer.minimize(loss, model.state().parameters(), learning_rate);
+Function training_step(const Model& model, Optimizer optimizer, Location at) {
+  return {[&model, optimizer = std::move(optimizer), at](Var x, Var labels, Var learning_rate) {
+            const Var images = cast({x, at}, model.dtype());
+            const Var loss = model.loss({images, at}, {labels, at}, Mode::train);
+            optimizer.minimize({loss, at}, model.state().parameters(), {learning_rate, at});
             return loss;
           },
-          CompileOptions{.require_finite = true}};
+          CompileOptions{.require_finite = true}, at};
 }
 
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size) {
@@ -55,13 +56,14 @@ std::vector<Type> training_types(const Model& model, std::int64_t batch_size) {
   return {{DType::f32, images}, {DType::i64, {batch_size}}, {DType::f32, {}}};
 }
 
-Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options)
+Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options,
+                 Location at)
     : model_(model),
       data_(data),
       options_(std::move(options)),
       loader_(data.training, data.mean, batches(model, options_)),
       evaluator_(model, data.mean),
-      step_(training_step(model, std::move(optimizer))),
+      step_(training_step(model, std::move(optimizer), at)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
   if (!options_.schedule) {

@@ -69,8 +69,9 @@ struct TrainerOptions {
 };
 
 /// The step that trains: (images f32 [batch, ...], labels i64 [batch], learning rate f32) -> loss, and all
-/// updates. A loss that isn't finite is refused. The model must outlive it.
-Function training_step(const Model& model, Optimizer optimizer);
+/// updates. A loss that isn't finite is refused. The model must outlive it. What the library records for it
+/// is said to be made at `at`.
+Function training_step(const Model& model, Optimizer optimizer, Location at = Location::current());
 /// The argument types of a training step.
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size);
 
@@ -78,7 +79,8 @@ class Trainer {
  public:
   /// The model and the split's images outlive the trainer. Compiles the step. Throws if there are fewer
   /// training images than a batch takes.
-  Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options);
+  Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options,
+          Location at = Location::current());
 
   /// Runs the steps that are left; false if should_stop ended it early. A loss that isn't finite throws
   /// NotFinite; that step has changed nothing.
