@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tapestry/core/check_gradients.hpp>
+#include <tapestry/core/compile/memory_map.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
@@ -41,6 +42,7 @@
 #include <tapestry/models/report/confusion.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/html.hpp>
+#include <tapestry/models/report/memory_chart.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
 #include <tapestry/models/report/profile_report.hpp>

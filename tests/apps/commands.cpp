@@ -6,8 +6,10 @@
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
 #include <tapestry/tests/support/files.hpp>
+#include <tapestry/tests/support/xml_check.hpp>
 
 #include <boost/test/unit_test.hpp>
+#include <nlohmann/json.hpp>
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -105,6 +107,36 @@ BOOST_AUTO_TEST_CASE(predicting) {
   BOOST_TEST(contains(two.out, "large.png"));
 }
 
+BOOST_AUTO_TEST_CASE(a_page_that_describes) {
+  const TemporaryFolder place;
+  const std::string page = (place / "step.html").string(), dot = (place / "recorded.dot").string();
+  const ChildResult result = cifar_train(
+      {"describe", "--hidden", "30,20", "--batch-size", "10", "--report", page, "--recorded-graph", dot});
+  BOOST_TEST(result.code == 0, result.err);
+  BOOST_TEST(contains(file_content(dot), "linear"));
+  const std::string html = file_content(page);
+  BOOST_TEST(xml_problem(html) == "");
+  // The peak in the picture is that of the summary.
+  const std::string peak = line(result.out, "intermediate values, at the peak");
+  std::string plain = html;
+  std::erase(plain, ',');
+  const std::string bytes = peak.substr(peak.rfind(' ', peak.size() - 7) + 1);
+  BOOST_TEST(contains(plain, "peak: " + bytes), bytes);
+}
+
+BOOST_AUTO_TEST_CASE(profiling_a_run) {
+  const TemporaryFolder place;
+  const ChildResult result = cifar_train(small_training(place / "run", {"--profile"}));
+  BOOST_TEST(result.code == 0, result.err);
+  for (const char* part :
+       {"GFLOP/s", "of limit", "adam/fc1/weight", "training step: 16 times", "wait for a batch"})
+    BOOST_TEST(contains(result.out, part), part);
+  BOOST_TEST(contains(result.out, file_content(place / "run" / "profile.txt")));
+  const auto trace = nlohmann::json::parse(file_content(place / "run" / "trace.json"));
+  BOOST_TEST(trace["traceEvents"].size() > 100);
+  BOOST_TEST(trace["otherData"]["bytes_per_second"].get<double>() > 0);
+}
+
 BOOST_AUTO_TEST_CASE(describing) {
   const TemporaryFolder place;
   const std::string dot = (place / "graph.dot").string();
@@ -114,6 +146,13 @@ BOOST_AUTO_TEST_CASE(describing) {
   BOOST_TEST(contains(result.out, "graph: " + dot));
   BOOST_TEST(file_content(dot).starts_with("digraph"));
   BOOST_TEST(contains(result.out, "matmul"));
+  // Before and after the passes, at the lines of the program and not of the library.
+  BOOST_TEST(contains(result.out, "as recorded:\n"));
+  BOOST_TEST(contains(result.out, "= linear("));
+  BOOST_TEST(contains(result.out, "after the passes:\n"));
+  BOOST_TEST(contains(result.out, "fc1/linear, describe.cpp:"));
+  for (const char* file : {"trainer.cpp:", "model.cpp:", "function.cpp:"})
+    BOOST_TEST(!contains(result.out, file), file);
 
   // The same numbers from the library.
   FullyConnectedNet net({.hidden = {30, 20}, .normalization = Normalization::batch});
