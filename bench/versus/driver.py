@@ -192,6 +192,7 @@ def parse():
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--rows", default=".", help="a regular expression: only rows whose case it finds")
     parser.add_argument("--prepare", action="store_true", help="only fill torch.compile's cache")
+    parser.add_argument("--publish", action="store_true", help="put the table into README.md and the chart into docs/")
     return parser.parse_args()
 
 
@@ -222,6 +223,8 @@ def main():
         path.write_text(json.dumps(results, indent=1))
     run.close()
     report.write(results, options.out)
+    if options.publish:
+        report.publish(options.out, HERE.parent.parent)
     print(f"versus: {options.out}/versus.md")
 
 

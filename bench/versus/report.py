@@ -169,3 +169,14 @@ def chart(results):
 def write(results, folder):
     (folder / "versus.md").write_text(markdown(results))
     (folder / "versus.svg").write_text(chart(results))
+
+
+def publish(folder, top):
+    """Puts the table and the chart into the README and docs/."""
+    before, mark, rest = (top / "README.md").read_text().partition("<!-- versus -->\n")
+    old, end, after = rest.partition("<!-- end of versus -->\n")
+    if not end:
+        raise SystemExit("versus: README.md lacks the marks between which the table goes")
+    table = (folder / "versus.md").read_text().partition("\n| the machine")[0]
+    (top / "README.md").write_text(before + mark + "\n" + table + "\n" + end + after)
+    (top / "docs" / "versus.svg").write_text((folder / "versus.svg").read_text())

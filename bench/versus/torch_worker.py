@@ -6,6 +6,7 @@ torch.compile builds it into its code.
 """
 
 import json
+import logging
 import statistics
 import sys
 import time
@@ -25,6 +26,7 @@ if MODE == "compiled":
 
     torch._functorch.config.donated_buffer = False
     torch._dynamo.config.cache_size_limit = 64
+    logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
 
 
 def compiled(function):
