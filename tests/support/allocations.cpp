@@ -1,15 +1,64 @@
 #include <tapestry/tests/support/allocations.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <cstdlib>
 #include <new>
 
 namespace {
 
 std::atomic<std::size_t> count = 0;
+void note() { count.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+namespace tapestry::test {
+std::size_t allocations() { return count.load(std::memory_order_relaxed); }
+}  // namespace tapestry::test
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+// All of the process: C++, the libraries and C go through these, whatever the library that calls. glibc's own
+// are there by other names.
+extern "C" {
+void* __libc_malloc(std::size_t size);
+void* __libc_calloc(std::size_t n, std::size_t size);
+void* __libc_realloc(void* memory, std::size_t size);
+void* __libc_memalign(std::size_t alignment, std::size_t size);
+
+void* malloc(std::size_t size) {
+  note();
+  return __libc_malloc(size);
+}
+void* calloc(std::size_t n, std::size_t size) {
+  note();
+  return __libc_calloc(n, size);
+}
+void* realloc(void* memory, std::size_t size) {
+  note();
+  return __libc_realloc(memory, size);
+}
+void* memalign(std::size_t alignment, std::size_t size) {
+  note();
+  return __libc_memalign(alignment, size);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t size) {
+  note();
+  return __libc_memalign(alignment, size);
+}
+int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
+  note();
+  *memory = __libc_memalign(alignment, size);
+  return *memory ? 0 : ENOMEM;
+}
+}
+
+#else
+
+namespace {
 
 void* allocate(std::size_t size, std::size_t alignment) {
-  count.fetch_add(1, std::memory_order_relaxed);
+  note();
   if (size == 0) size = 1;
   void* memory = nullptr;
   if (alignment <= alignof(std::max_align_t)) {
@@ -23,11 +72,7 @@ void* allocate(std::size_t size, std::size_t alignment) {
 
 }  // namespace
 
-namespace tapestry::test {
-std::size_t allocations() { return count.load(std::memory_order_relaxed); }
-}  // namespace tapestry::test
-
-// The array forms end up in these. The nothrow ones would, too, but sanitizers bring their own.
+// Sanitizers have allocators of their own. The array forms end up in these.
 void* operator new(std::size_t size) { return allocate(size, 0); }
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, std::size_t(alignment));
@@ -41,3 +86,5 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+
+#endif

@@ -1,0 +1,116 @@
+// A training step, once the first epoch has warmed everything up, allocates nothing: neither the step itself
+// nor the loading of the next batch, the choice of an epoch's order, the metrics log or the progress bar.
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/models/data/synthetic_cifar10.hpp>
+#include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/report/metrics_log.hpp>
+#include <tapestry/models/report/progress.hpp>
+#include <tapestry/models/trainer.hpp>
+#include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/sgd.hpp>
+#include <tapestry/tests/support/allocations.hpp>
+#include <tapestry/tests/support/temporary_folder.hpp>
+
+#include <fstream>
+#include <memory>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+
+namespace {
+
+struct Threads {
+  int before = thread_count();
+  ~Threads() { set_thread_count(before); }
+};
+
+const Cifar10Split& small_split() {
+  static const Cifar10Split split = [] {
+    const TemporaryFolder folder;
+    write_synthetic_cifar10(folder.path(), 1, 50);
+    return split_cifar10(detail::load_cifar10(folder.path(), 50), {200, 50, 20});
+  }();
+  return split;
+}
+
+struct Counted {
+  std::size_t steps = 0, allocations = 0;
+};
+
+/// The steps of cifar_train, as its train_run() sets them up; those after the first epoch are counted, but
+/// for each epoch's first, before which accuracies are taken and the best parameters kept.
+Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads) {
+  const Threads restore;
+  set_thread_count(threads);
+  const TemporaryFolder folder;
+  MetricsLog log(folder.path(), metrics_columns(), MetricsLog::Existing::replace);
+  std::ofstream nowhere("/dev/null");
+  Progress progress(nowhere, {.interactive = true}, 4, 20);
+  Counted counted;
+  std::size_t before = 0;
+  TrainerOptions options{.epochs = 4, .batch_size = 10, .lr_decay = 0.9, .train_samples = 20};
+  options.on_step = [&](const StepReport& step) {
+    log.append({{"kind", "step"},
+                {"epoch", step.epoch},
+                {"iteration", step.iteration},
+                {"loss", step.loss},
+                {"learning_rate", step.learning_rate},
+                {"seconds", 0.5}});
+    progress.step(step.epoch, step.iteration - (step.epoch - 1) * 20, step.loss);
+    const std::size_t now = allocations();
+    if (step.epoch > 1 && step.iteration % 20 != 1) {
+      ++counted.steps;
+      counted.allocations += now - before;
+      BOOST_TEST(now - before == 0u, "step " << step.iteration);
+    }
+    before = allocations();
+  };
+  Trainer trainer(net, small_split(), std::move(optimizer), options);
+  trainer.train();
+  return counted;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(steady_step)
+
+BOOST_AUTO_TEST_CASE(allocates_nothing) {
+  for (const int threads : {1, 2, 4}) {
+    for (const Normalization normalization : {Normalization::batch, Normalization::layer}) {
+      FullyConnectedNet net({.hidden = {100, 50}, .normalization = normalization, .keep = 0.8, .reg = 1e-3});
+      const auto rule = normalization == Normalization::batch ? std::shared_ptr<const UpdateRule>(new Adam())
+                                                              : std::make_shared<Momentum>();
+      const Counted counted = run(net, {net.state(), rule, {.clip_norm = 1.0}}, threads);
+      BOOST_TEST(counted.steps == 57u);
+    }
+  }
+}
+
+// The count sees C++, C and other threads.
+BOOST_AUTO_TEST_CASE(allocations_are_seen) {
+  const auto allocated_by = [](auto&& f) {
+    const std::size_t before = allocations();
+    f();
+    return allocations() - before;
+  };
+  void* volatile kept = nullptr;
+  BOOST_TEST(allocated_by([&] { kept = ::operator new(100); }) == 1u);
+  ::operator delete(kept);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  BOOST_TEST(allocated_by([&] { kept = std::malloc(100); }) == 1u);
+  std::free(kept);
+#endif
+  BackgroundTask task;
+  task.start([] {});
+  task.wait();
+  int* volatile number = nullptr;
+  BOOST_TEST(allocated_by([&] {
+               task.start([&] { number = new int(1); });
+               task.wait();
+             }) >= 1u);
+  delete number;
+}
+
+BOOST_AUTO_TEST_SUITE_END()
