@@ -6,6 +6,9 @@
 //   fuse.cpp      values taken from registers though read through a view too (5, 1 op), though reduced (5, 1
 //                 op), though rounded when stored (2, 4 ops); a node placed with the maker of its operand (5,
 //                 1)
+//                 (rows) values handed over that aren't at hand at that element (4 in 600, 5 ops), loops
+//                 joined that disagree on where rows start (5, 15 ops), row results used before they are
+//                 whole (1 in 600, 5 ops)
 //   schedule.cpp  reduced values that the same group reads, not stored (5, 6 ops)
 //   plan.cpp      a view's use forgotten (5), memory of operands that live on taken over (5), State written
 //                 while its old value is needed (5, 6 ops), swapped State staged in one place (5, 3 ops)
