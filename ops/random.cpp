@@ -33,17 +33,25 @@ kernels::RandomKey key_of(const ConstView& key) {
   return {key.as<std::int64_t>()[0], key.as<std::int64_t>()[1]};
 }
 
-constexpr Op kUniform{.name = "random_uniform",
-                      .arity = 1,
-                      .type =
-                          [](const Signature& s) {
-                            const Type& type = drawn(s);
-                            require_type(type.dtype == DType::f32 || type.dtype == DType::f64,
-                                         "draws f32 or f64, not ", name_of(type.dtype));
-                            return type;
-                          },
-                      .no_gradient = kDrawn,
-                      .kernel = [](const KernelCall& c) { kernels::random_uniform(key_of(c.x[0]), c.y); }};
+constexpr Op kUniform{
+    .name = "random_uniform",
+    .arity = 1,
+    .type =
+        [](const Signature& s) {
+          const Type& type = drawn(s);
+          require_type(type.dtype == DType::f32 || type.dtype == DType::f64, "draws f32 or f64, not ",
+                       name_of(type.dtype));
+          return type;
+        },
+    .no_gradient = kDrawn,
+    .loop = [](std::span<const Type>, const Type& y, const Attrs&) -> kernels::Loop {
+      using kernels::Operand;
+      return {.extents = y.shape,
+              .lane = rules::lane_of(y.dtype),
+              .inputs = {{DType::i64, Shape::filled(y.shape.rank(), 0)}},
+              .code = {{kernels::Code::uniform, Operand::input(0)}},
+              .outputs = {{Operand::result(0), y.dtype, kernels::Reduce::none, strides_of(y.shape)}}};
+    }};
 
 constexpr Op kPermutation{
     .name = "random_permutation",
