@@ -7,6 +7,7 @@
 #include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/print.hpp>
+#include <tapestry/core/compile/recompute.hpp>
 #include <tapestry/core/compile/schedule.hpp>
 #include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/compile/verify.hpp>

@@ -10,15 +10,23 @@ namespace {
 using kernels::Lane;
 using kernels::Loop;
 
-// Beyond this many operands a loop runs out of streams that the hardware prefetches, and out of L1.
-constexpr std::size_t kMostInputs = 24;
-constexpr std::size_t kMostInstructions = 96;
 // Rows that are computed as a whole have to stay in fast memory, several values of each.
 constexpr std::size_t kMostRowBytes = 32 * 1024;
 
 bool is_leaf(const Graph& graph, ValueId id) {
   const Op* op = &graph.op(id);
   return op == &language::input || op == &language::constant || op == &language::state;
+}
+
+/// Values of a dtype that is not the register's become so when they are stored: 1.9 becomes 1, and 200 + 100
+/// of u8 becomes 44, in memory only. Truth values are 0 or 1 in any register, unless they are cast. (bf16 is
+/// f32 in registers by design: what is computed in one loop is rounded less often.)
+bool converts(const Loop& loop) {
+  const DType dtype = loop.outputs.front().dtype;
+  const DType held[] = {DType::f32, DType::f64, DType::i64};  // by lane
+  const bool fits = dtype == held[std::size_t(loop.lane)] || (dtype == DType::bf16 && loop.lane == Lane::f32);
+  const bool cast = loop.code.size() == 1 && loop.code.front().code == kernels::Code::copy;
+  return !fits && (cast || dtype != DType::boolean);
 }
 
 class Grouping {
@@ -30,7 +38,10 @@ class Grouping {
     for (ValueId id = 0; id < graph_.size(); ++id) {
       if (!is_leaf(graph_, id) && !graph_.op(id).view) place(id);
     }
-    if (fuse_) merge_down();
+    if (fuse_) {
+      merge_up();
+      merge_down();
+    }
     std::erase_if(groups_, [](const Group& group) { return group.nodes.empty(); });
     return {std::move(groups_), std::move(loops_)};
   }
@@ -128,6 +139,21 @@ class Grouping {
     return bytes <= kMostRowBytes;
   }
 
+  /// A node that reads no other group's values starts one of its own, and what uses it lands there. So
+  /// afterwards each loop moves up into the last one that it reads from, where that hands over its values.
+  void merge_up() {
+    for (std::uint32_t g = 0; g < groups_.size(); ++g) {
+      if (!groups_[g].is_loop) continue;
+      std::uint32_t last = kNone;
+      for (const ValueId input : groups_[g].inputs) {
+        const std::uint32_t maker = group_of_[storage_of(graph_, input)];
+        if (maker != kNone && (last == kNone || maker > last)) last = maker;
+      }
+      if (last == kNone) continue;
+      if (const std::optional<int> row = row_if_merged(g, last, last, g)) move(g, last, *row);
+    }
+  }
+
   /// A node is placed before those that use it are known. So afterwards each loop moves down into the first
   /// one that uses its values, where that takes them as it goes: v' = 0.9 v waits for the sum it is a part
   /// of.
@@ -141,7 +167,7 @@ class Grouping {
         });
       }
       if (first == kNone) continue;
-      if (const std::optional<int> row = row_if_moved(g, first)) move(g, first, *row);
+      if (const std::optional<int> row = row_if_merged(g, first, g, first)) move(g, first, *row);
     }
   }
 
@@ -158,8 +184,10 @@ class Grouping {
     }
   }
 
-  /// Like row_if_joined, for all nodes of a group.
-  std::optional<int> row_if_moved(std::uint32_t from, std::uint32_t to) const {
+  /// Like row_if_joined, for all nodes of `from`, which would join `to`. One of the two is the `maker` of
+  /// what the other, the `reader`, reads.
+  std::optional<int> row_if_merged(std::uint32_t from, std::uint32_t to, std::uint32_t maker,
+                                   std::uint32_t reader) const {
     const Group& a = groups_[from];
     const Group& b = groups_[to];
     if (!b.is_loop || a.lane != b.lane || a.inputs.size() + b.inputs.size() > kMostInputs ||
@@ -167,23 +195,21 @@ class Grouping {
       return {};
     }
     int row = b.row;
-    bool possible = true;
-    for (const ValueId id : a.nodes) {
-      bool used = false;
-      for_each_user(id, [&](ValueId user) { used = used || group_of_[user] == to; });
-      possible = possible && (!used || agree_on_row(id, row));
-    }
     if (a.row != kNoRows) {
       if (a.extents != b.extents || (row != kNoRows && row != a.row)) return {};
       row = a.row;
     }
-    for (const ValueId id : a.nodes) {
-      possible = possible && place_in(*loops_[id], b.extents, row);
-      if (!possible) return {};
-      for_each_user(id, [&](ValueId user) {
-        possible = possible && (group_of_[user] != to || hands_over(id, user, b.extents, row));
-      });
-    }
+    bool possible = true;
+    const auto for_each_handover = [&](auto f) {
+      for (const ValueId id : groups_[maker].nodes) {
+        for_each_user(id, [&](ValueId user) {
+          if (group_of_[user] == reader) possible = possible && f(id, user);
+        });
+      }
+    };
+    for_each_handover([&](ValueId id, ValueId) { return agree_on_row(id, row); });
+    for (const ValueId id : a.nodes) possible = possible && place_in(*loops_[id], b.extents, row);
+    for_each_handover([&](ValueId id, ValueId user) { return hands_over(id, user, b.extents, row); });
     return possible ? std::optional(row) : std::nullopt;
   }
 
@@ -202,32 +228,8 @@ class Grouping {
     a = {};
   }
 
-  /// Can `user`, in the same loop over `extents`, take the value from a register? All of its operands that
-  /// lie there must be the very elements that are at hand.
   bool hands_over(ValueId storage, ValueId user, const Shape& extents, int row) const {
-    if (!loops_[storage] || converts(storage)) return false;
-    const auto made = place_in(*loops_[storage], extents, row), used = place_in(*loops_[user], extents, row);
-    const kernels::LoopOutput& output = loops_[storage]->outputs.front();
-    if (!made || !used || (output.reduce != kernels::Reduce::none && made->per_row)) return false;
-    const Shape at = made->strides(output.strides);
-    for (std::size_t i = 0; i < loops_[user]->inputs.size(); ++i) {
-      if (storage_of(graph_, graph_.input(user, int(i))) != storage) continue;
-      if (!same_walk(extents, at, used->strides(loops_[user]->inputs[i].strides))) return false;
-    }
-    return true;
-  }
-
-  /// Values of a dtype that is not the register's become so when they are stored: 1.9 becomes 1, and 200 +
-  /// 100 of u8 becomes 44, in memory only. Truth values are 0 or 1 in any register, unless they are cast.
-  /// (bf16 is f32 in registers by design: what is computed in one loop is rounded less often.)
-  bool converts(ValueId id) const {
-    const Loop& loop = *loops_[id];
-    const DType dtype = loop.outputs.front().dtype;
-    const DType held[] = {DType::f32, DType::f64, DType::i64};  // by lane
-    const bool fits =
-        dtype == held[std::size_t(loop.lane)] || (dtype == DType::bf16 && loop.lane == Lane::f32);
-    const bool cast = loop.code.size() == 1 && loop.code.front().code == kernels::Code::copy;
-    return !fits && (cast || dtype != DType::boolean);
+    return tapestry::hands_over(graph_, loops_, storage, user, extents, row);
   }
 
   const Graph& graph_;
@@ -243,6 +245,36 @@ class Grouping {
 ValueId storage_of(const Graph& graph, ValueId id) {
   while (graph.op(id).view) id = graph.input(id, 0);
   return id;
+}
+
+std::vector<bool> stored_values(const Graph& graph, const Groups& groups) {
+  std::vector<bool> stored(graph.size(), false);
+  for (const ValueId root : graph.roots()) stored[storage_of(graph, root)] = true;
+  for (const Group& group : groups.order) {
+    for (const std::vector<ValueId>* nodes : {&group.nodes, &group.recomputed}) {
+      for (const ValueId id : *nodes) {
+        for (const ValueId input : graph.inputs(id)) {
+          const ValueId storage = storage_of(graph, input);
+          if (!group.makes(storage)) stored[storage] = true;
+        }
+      }
+    }
+  }
+  return stored;
+}
+
+bool hands_over(const Graph& graph, const std::vector<std::optional<Loop>>& loops, ValueId storage,
+                ValueId user, const Shape& extents, int row) {
+  if (!loops[storage] || converts(*loops[storage])) return false;
+  const auto made = place_in(*loops[storage], extents, row), used = place_in(*loops[user], extents, row);
+  const kernels::LoopOutput& output = loops[storage]->outputs.front();
+  if (!made || !used || (output.reduce != kernels::Reduce::none && made->per_row)) return false;
+  const Shape at = made->strides(output.strides);
+  for (std::size_t i = 0; i < loops[user]->inputs.size(); ++i) {
+    if (storage_of(graph, graph.input(user, int(i))) != storage) continue;
+    if (!same_walk(extents, at, used->strides(loops[user]->inputs[i].strides))) return false;
+  }
+  return true;
 }
 
 Groups group_nodes(const Graph& graph, bool fuse) { return Grouping(graph, fuse).run(); }

@@ -7,6 +7,7 @@
 #include <tapestry/core/graph.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
 
+#include <algorithm>
 #include <optional>
 #include <unordered_set>
 #include <vector>
@@ -17,18 +18,37 @@ namespace tapestry {
 /// extents or, where it has rows, once for each row.
 struct Group {
   std::vector<ValueId> nodes;  // ascending
+  /// Made by earlier groups, but cheaper to compute again than to read.
+  std::vector<ValueId> recomputed{};
   bool is_loop = false;
   Shape extents{};
   int row = kNoRows;  // the first dimension of a row
   kernels::Lane lane{};
   std::size_t instructions = 0;
   std::unordered_set<ValueId> inputs{};  // made elsewhere
+
+  bool makes(ValueId id) const {
+    return std::ranges::binary_search(nodes, id) || std::ranges::find(recomputed, id) != recomputed.end();
+  }
 };
+
+// Beyond this many operands a loop runs out of streams that the hardware prefetches, and out of L1.
+inline constexpr std::size_t kMostInputs = 24;
+inline constexpr std::size_t kMostInstructions = 96;
 
 struct Groups {
   std::vector<Group> order;                         // each after those whose values it reads
   std::vector<std::optional<kernels::Loop>> loops;  // by node: the loop it would be alone
 };
+
+/// Can `user`, in the same loop over `extents` with rows from `row` on, take the value that lies at `storage`
+/// from a register? All of its operands that lie there must be the very elements that are at hand.
+bool hands_over(const Graph& graph, const std::vector<std::optional<kernels::Loop>>& loops, ValueId storage,
+                ValueId user, const Shape& extents, int row);
+
+/// Which values have to be in memory: results, and what a group doesn't make that reads it. Within a group
+/// all is handed over.
+std::vector<bool> stored_values(const Graph& graph, const Groups& groups);
 
 /// Without `fuse` each node is a group of its own. Leaves and views are in none.
 Groups group_nodes(const Graph& graph, bool fuse);

@@ -15,7 +15,7 @@ class Planner {
   Planner(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {}
 
   Plan run() {
-    plan_.tasks = schedule(graph_, options_.fuse);
+    plan_.tasks = schedule(graph_, options_.fuse, options_.recompute);
     plan_.places.resize(graph_.size());
     end_ = plan_.tasks.size();
     find_makers();

@@ -48,6 +48,7 @@ struct Plan {
 
 struct PlanOptions {
   bool fuse = true;
+  bool recompute = true;       // loops may compute again what is cheaper to compute than to read
   bool in_place = true;        // results may take over the memory of operands that die
   bool guard_outputs = false;  // outputs are checked before any State changes
 };

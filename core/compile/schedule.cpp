@@ -1,4 +1,5 @@
 #include <tapestry/core/compile/fuse.hpp>
+#include <tapestry/core/compile/recompute.hpp>
 #include <tapestry/core/compile/schedule.hpp>
 #include <tapestry/core/language.hpp>
 
@@ -21,15 +22,19 @@ class Joiner {
     task_.loop = Loop{.extents = group.extents, .lane = group.lane};
     if (group.row != kNoRows) task_.loop->row = group.row;
     task_.nodes = group.nodes;
+    task_.nodes.insert(task_.nodes.end(), group.recomputed.begin(), group.recomputed.end());
+    std::ranges::sort(task_.nodes);
     find_handed_over();
-    for (const ValueId id : group.nodes) append(id, *loops[id], stored[id]);
+    for (const ValueId id : task_.nodes) {
+      append(id, *loops[id], stored[id] && std::ranges::binary_search(group.nodes, id));
+    }
   }
   Task take() { return std::move(task_); }
 
  private:
   void find_handed_over() {
-    const std::unordered_set<ValueId> members(group_.nodes.begin(), group_.nodes.end());
-    for (const ValueId id : group_.nodes) {
+    const std::unordered_set<ValueId> members(task_.nodes.begin(), task_.nodes.end());
+    for (const ValueId id : task_.nodes) {
       for (const ValueId input : graph_.inputs(id)) {
         if (members.contains(storage_of(graph_, input))) handed_over_.insert(storage_of(graph_, input));
       }
@@ -97,27 +102,8 @@ class Joiner {
   std::unordered_map<ValueId, Operand> values_;  // made in this loop, as they are handed over
 };
 
-/// Which values have to be in memory: results, and what another group reads. Within a group all is handed
-/// over.
-std::vector<bool> stored_values(const Graph& graph, const std::vector<Group>& groups) {
-  std::vector<bool> stored(graph.size(), false);
-  for (const ValueId root : graph.roots()) stored[storage_of(graph, root)] = true;
-  std::vector<std::uint32_t> group_of(graph.size(), kNone);
-  for (std::uint32_t g = 0; g < groups.size(); ++g) {
-    for (const ValueId id : groups[g].nodes) group_of[id] = g;
-  }
-  for (ValueId id = 0; id < graph.size(); ++id) {
-    if (group_of[id] == kNone) continue;
-    for (const ValueId input : graph.inputs(id)) {
-      const ValueId storage = storage_of(graph, input);
-      if (group_of[storage] != group_of[id]) stored[storage] = true;
-    }
-  }
-  return stored;
-}
-
 std::vector<Task> tasks_of(const Graph& graph, const Groups& groups) {
-  const std::vector<bool> stored = stored_values(graph, groups.order);
+  const std::vector<bool> stored = stored_values(graph, groups);
   std::vector<Task> tasks;
   for (const Group& group : groups.order) {
     if (group.is_loop) {
@@ -152,11 +138,12 @@ bool take_apart(Groups& groups, const std::vector<Task>& tasks) {
 
 }  // namespace
 
-std::vector<Task> schedule(const Graph& graph, bool fuse) {
+std::vector<Task> schedule(const Graph& graph, bool fuse, bool may_recompute) {
   Groups groups = group_nodes(graph, fuse);
   std::vector<Task> tasks = tasks_of(graph, groups);
-  if (take_apart(groups, tasks)) tasks = tasks_of(graph, groups);
-  return tasks;
+  const bool changed = take_apart(groups, tasks);
+  if (fuse && may_recompute && recompute(graph, groups)) return tasks_of(graph, groups);
+  return changed ? tasks_of(graph, groups) : tasks;
 }
 
 }  // namespace tapestry

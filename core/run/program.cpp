@@ -52,12 +52,12 @@ Graph run_passes(const Graph& graph, const CompileOptions& options) {
 }
 
 void check_names(const CompileOptions& options) {
-  std::string known = "fuse, in_place";
+  std::string known = "fuse, recompute, in_place";
   for (const Pass& pass : passes()) {
     if (known.find(pass.name) == std::string::npos) known += text(", ", pass.name);
   }
   for (const std::string& name : options.without) {
-    const bool exists = name == "fuse" || name == "in_place" ||
+    const bool exists = name == "fuse" || name == "recompute" || name == "in_place" ||
                         std::ranges::any_of(passes(), [&](const Pass& pass) { return pass.name == name; });
     require(exists, "there is no pass named ", name, "; there are: ", known);
   }
@@ -105,7 +105,8 @@ struct Program::Impl {
       return std::ranges::find(options.without, name) == options.without.end();
     };
     graph = run_passes(recorded, options);
-    plan = tapestry::plan(graph, {wanted("fuse"), wanted("in_place"), options.require_finite});
+    plan = tapestry::plan(graph,
+                          {wanted("fuse"), wanted("recompute"), wanted("in_place"), options.require_finite});
     arena = Tensor(DType::u8, {std::int64_t(plan.arena_bytes)});
     for (const ValueId id : graph.outputs) outputs.emplace_back(graph.type(id));
     bind();

@@ -11,7 +11,7 @@
 namespace tapestry {
 
 struct CompileOptions {
-  /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "in_place".
+  /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "recompute", "in_place".
   std::vector<std::string> without{};
   /// A step whose outputs aren't all finite throws NotFinite and changes no State.
   bool require_finite = false;

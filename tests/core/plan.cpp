@@ -13,7 +13,9 @@
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/optim/adaptive.hpp>
 
+#include <algorithm>
 #include <array>
+#include <functional>
 
 #include <boost/test/unit_test.hpp>
 
@@ -91,6 +93,39 @@ BOOST_AUTO_TEST_CASE(layernorm_and_its_gradient_are_one_pass_each) {
   BOOST_TEST(compile(y).summary().tasks == 1u);
   const std::vector<Var> backward = gradients(y, std::array{x, gamma, beta}, g);
   BOOST_TEST(compile(tape, backward, {}).summary().tasks == 1u);
+}
+
+// The mean; the variance and the sums of the gradient; the results. x - mean is computed again and again.
+BOOST_AUTO_TEST_CASE(batchnorm_and_its_gradient_are_three_passes) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {640, 96}}), g = tape.input("g", x.type());
+  const Var gamma = tape.input("gamma", {DType::f32, {96}}), beta = tape.input("beta", gamma.type());
+  const Var y = batchnorm(x, gamma, beta, 1e-5);
+  BOOST_TEST(passes_over({640, 96}, tape, {y}) == 3u);
+  std::vector<Var> all = gradients(y, std::array{x, gamma, beta}, g);
+  all.push_back(y);
+  BOOST_TEST(passes_over({640, 96}, tape, all) == 3u);
+  // Nothing of the size of x is kept from pass to pass.
+  BOOST_TEST(tapestry::plan(compile(tape, all, {}).graph()).arena_bytes < x.type().bytes());
+}
+
+/// How often the code of y = make(x) is run, y being read by two loops with a matrix product between them.
+std::size_t times_computed(const std::function<Var(const Var&)>& make, kernels::Code code) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {64, 64}}), y = make(x);
+  const Program program = compile(tape, std::vector<Var>{matmul(x * sum(y * 3), x) * y}, {});
+  std::size_t times = 0;
+  for (const Task& task : schedule(program.graph(), true)) {
+    if (task.loop)
+      times += std::size_t(std::ranges::count(task.loop->code, code, &kernels::Instruction::code));
+  }
+  return times;
+}
+
+BOOST_AUTO_TEST_CASE(what_is_cheap_is_computed_twice_and_what_is_dear_once) {
+  const auto larger = [](const Var& x) { return maximum(x, 0.5); };
+  BOOST_TEST(times_computed(larger, kernels::Code::max) == 2u);
+  BOOST_TEST(times_computed([](const Var& x) { return exp(x); }, kernels::Code::exp) == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(an_adam_step_is_one_pass_a_parameter) {

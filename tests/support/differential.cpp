@@ -13,7 +13,7 @@
 namespace tapestry::test {
 namespace {
 
-constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse", "fuse", "in_place"};
+constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse", "fuse", "recompute", "in_place"};
 
 class Comparison {
  public:
@@ -24,7 +24,7 @@ class Comparison {
     Program program(recorded_.graph, options);
     const auto without = [&](const char* name) { return std::ranges::count(options.without, name) > 0; };
     for (const bool guard : {false, true}) {  // the plan that it has, and one that checks outputs first
-      const PlanOptions how{!without("fuse"), !without("in_place"), guard};
+      const PlanOptions how{!without("fuse"), !without("recompute"), !without("in_place"), guard};
       check_plan(program.graph(), plan(program.graph(), how), how);
     }
     for (int step = 0; step < 2; ++step) {
