@@ -157,6 +157,11 @@ std::string_view name_of(Code code) { return info(code).name; }
 int arity_of(Code code) { return info(code).arity; }
 Code row_code(Reduce reduce) { return Code(int(Code::row_sum) + int(reduce) - int(Reduce::sum)); }
 
+std::int64_t row_values_that_fit(std::int64_t row_elements, Lane lane) {
+  // Each may need memory for the row, for one value of it, and for that repeated.
+  return kArenaBytes / (row_elements * (lane == Lane::f32 ? 4 : 8) + 4 * kVectorBytes);
+}
+
 std::int64_t elements_of_row(const Loop& loop) {
   std::int64_t product = 1;
   for (int d = loop.row.value_or(loop.extents.rank()); d < loop.extents.rank(); ++d)

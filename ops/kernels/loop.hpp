@@ -107,6 +107,9 @@ struct Loop {
   std::vector<LoopOutput> outputs{};
 };
 
+/// With so many values, its inputs and three times its instructions, a loop with rows fits() for sure.
+std::int64_t row_values_that_fit(std::int64_t row_elements, Lane lane);
+
 /// One line an instruction, for people: "%2 = mul %0 in1".
 std::string to_string(const Loop& loop);
 

@@ -26,6 +26,7 @@ class Chunk {
   std::byte* slot(int number) const { return slots_[number]; }
   void set_slots();
   bool clashes(const FullOutput& full) const;
+  bool streams(const FullOutput& full) const;
   bool is_staged(const FullOutput& full) const;
 
   // Position

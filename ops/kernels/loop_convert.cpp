@@ -2,7 +2,12 @@
 #include <tapestry/ops/kernels/loop_tables.hpp>
 #include <tapestry/ops/kernels/targets.hpp>
 
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
 #include <type_traits>
+
+#include <hwy/cache_control.h>
 
 // The order matters.
 // clang-format off
@@ -70,6 +75,22 @@ void iota(std::int64_t first, std::int64_t row_stride, std::int64_t stride, std:
   }
 }
 
+void stream(const void* from, void* to, std::int64_t bytes) {
+  const hwy::HWY_NAMESPACE::ScalableTag<std::uint8_t> d;
+  const auto vector = std::int64_t(hwy::HWY_NAMESPACE::Lanes(d));
+  const auto* source = static_cast<const std::uint8_t*>(from);
+  auto* target = static_cast<std::uint8_t*>(to);
+  const std::int64_t head =
+      std::min(bytes, -std::int64_t(reinterpret_cast<std::uintptr_t>(to)) & (vector - 1));
+  std::memcpy(target, source, std::size_t(head));
+  std::int64_t done = head;
+  for (; done + vector <= bytes; done += vector) {
+    hwy::HWY_NAMESPACE::Stream(hwy::HWY_NAMESPACE::LoadU(d, source + done), d, target + done);
+  }
+  std::memcpy(target + done, source + done, std::size_t(bytes - done));
+}
+Stream the_stream() { return &stream; }
+
 template <class T>
 Load load_of(DType dtype) {
   return visit_dtype(dtype, [](auto from) -> Load { return &load<decltype(from), T>; });
@@ -101,9 +122,12 @@ namespace tapestry::kernels {
 HWY_EXPORT(load_for);
 HWY_EXPORT(store_for);
 HWY_EXPORT(iota_for);
+HWY_EXPORT(the_stream);
 
 Load find_load(Lane lane, DType dtype) { return HWY_DYNAMIC_DISPATCH(load_for)(lane, dtype); }
 Store find_store(Lane lane, DType dtype) { return HWY_DYNAMIC_DISPATCH(store_for)(lane, dtype); }
+Stream find_stream() { return HWY_DYNAMIC_DISPATCH(the_stream)(); }
+void flush_streams() { hwy::FlushStream(); }
 Iota find_iota(Lane lane) { return HWY_DYNAMIC_DISPATCH(iota_for)(lane); }
 
 }  // namespace tapestry::kernels

@@ -40,6 +40,7 @@ void Lowering::lower_output(std::size_t o) {
   }
   if (direct_outputs_.contains(o)) {
     full.direct = true;
+    full.streams = plan_.streams && level == Level::element;
     full.slot = direct_outputs_[o].slot;
   }
   plan_.fulls.push_back(full);
@@ -105,7 +106,7 @@ void Lowering::find_clashes() {
 bool Lowering::place() {
   Region arena = slots_.place(plan_.slot_offsets);
   for (FullOutput& full : plan_.fulls) {
-    if (!full.clashes.empty()) full.staging = arena.take(block_.bytes(full.level));
+    if (full.streams || !full.clashes.empty()) full.staging = arena.take(block_.bytes(full.level));
   }
   Region scratch;
   for (ReducedOutput& reduced : plan_.reduceds) {

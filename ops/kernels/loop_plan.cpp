@@ -19,11 +19,15 @@ constexpr std::int64_t kMostColumns = 8192;
 // hardware fetches by itself stops while a block is computed on.
 constexpr std::size_t kFetchSteps = 3;
 constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
+// Loops over so much memory find little of it in a cache next time. A store to memory that isn't there reads
+// it first, unless it goes past the caches.
+constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;
 constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
-// Of rows a block should have several, for what is computed once a row.
-constexpr std::int64_t kRowBlockBytes = 64 * 1024;
+// Rows that a block should have at least, for what is computed once a row, and for what is summed over rows.
+constexpr std::int64_t kLeastRows = 2;
+constexpr std::int64_t kLeastSummedRows = 8;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
@@ -195,6 +199,12 @@ std::optional<LoopPlan> make_plan(Loop loop) {
   for (const Instruction& instruction : plan.loop.code) weight += weight_of(instruction.code);
   cut_into_chunks(plan, geometry, weight);
 
+  const auto full_size = [&](const Shape& strides) { return std::ranges::find(strides, 0) == strides.end(); };
+  const std::int64_t operands_of_all_elements =
+      std::ranges::count_if(geometry.inputs, full_size) + std::ranges::count_if(geometry.outputs, full_size);
+  plan.streams = operands_of_all_elements * geometry.extents.elements() * plan.lane_bytes >= kStreamBytes;
+  plan.stream = find_stream();
+
   // How many elements a block should have depends on the operands that it touches, and these on the block.
   std::int64_t elements = 1024;
   cut_into_blocks(plan, elements);
@@ -202,9 +212,14 @@ std::optional<LoopPlan> make_plan(Loop loop) {
   std::int64_t operands = plan.arena_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
   for (const FullOutput& full : plan.fulls) operands += full.direct;
-  const std::int64_t bytes = plan.loop.row ? kRowBlockBytes : kBlockBytes;
-  elements =
-      std::clamp<std::int64_t>(bytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes), 256, 4096);
+  elements = std::clamp<std::int64_t>(kBlockBytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes),
+                                      256, 4096);
+  if (plan.loop.row) {
+    const bool sums = std::ranges::any_of(plan.loop.outputs, [](const LoopOutput& output) {
+      return output.reduce != Reduce::none && !output.per_row;
+    });
+    elements = std::max(elements, (sums ? kLeastSummedRows : kLeastRows) * plan.row_elements);
+  }
   // Where each element is touched once and nothing stored: fewer, larger blocks.
   if (plan.steps.empty() && plan.fulls.empty() && operands <= 1) elements = kReadOnlyBlock;
   for (;; elements /= 2) {

@@ -101,6 +101,8 @@ struct FullOutput {
   /// The slot points into the output itself. Should the output be one of `clashes`, inputs that are still
   /// read after it was written, it points to `staging` in the arena instead until the block is done.
   bool direct = false;
+  /// Too large to stay in a cache: if it is no input's memory, it is written past them, from `staging`, too.
+  bool streams = false;
   std::vector<int> clashes{};
   std::int64_t staging = -1;
   Store store = nullptr;
@@ -143,6 +145,8 @@ struct LoopPlan {
   std::int64_t chunks = 1;
   int split = 0;
   std::int64_t block_slices = 1, slice_elements = 1;
+  bool streams = false;  ///< large outputs are written past the caches
+  Stream stream = nullptr;
   bool fetches = false;  ///< ask for the next block's memory while computing on one
 
   std::vector<Leaf> leaves{};

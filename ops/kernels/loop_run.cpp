@@ -73,6 +73,7 @@ void Chunk::run(std::byte* accumulators) {
       block();
     }
   } while (next_outer());
+  if (plan_.streams) flush_streams();
   for (const ReducedOutput& reduced : plan_.reduceds) {
     if (!reduced.in_block && reduced.parts == 1)
       store_results(plan_, tensors_, reduced, accumulators_ + reduced.offset, low_, high_);
@@ -93,7 +94,7 @@ void Chunk::set_slots() {
   }
   for (std::size_t i = 0; i < plan_.fulls.size(); ++i) {
     const FullOutput& full = plan_.fulls[i];
-    if (full.staging >= 0 && clashes(full)) slots_[full.slot] = arena_ + full.staging;
+    if (full.staging >= 0 && (clashes(full) || streams(full))) slots_[full.slot] = arena_ + full.staging;
   }
 }
 
@@ -101,6 +102,11 @@ bool Chunk::clashes(const FullOutput& full) const {
   const void* output = tensors_.outputs[std::size_t(full.output)];
   return std::any_of(full.clashes.begin(), full.clashes.end(),
                      [&](int input) { return tensors_.inputs[std::size_t(input)] == output; });
+}
+
+bool Chunk::streams(const FullOutput& full) const {
+  const void* output = tensors_.outputs[std::size_t(full.output)];
+  return full.streams && std::ranges::find(tensors_.inputs, output) == tensors_.inputs.end();
 }
 
 bool Chunk::is_staged(const FullOutput& full) const {
@@ -264,7 +270,12 @@ void Chunk::fold(const Step& step) const {
 }
 
 void Chunk::unstage(const FullOutput& full) {
-  std::memcpy(place(full), slot(full.slot), std::size_t(count(full.level) * plan_.lane_bytes));
+  const std::int64_t bytes = count(full.level) * plan_.lane_bytes;
+  if (streams(full)) {
+    plan_.stream(slot(full.slot), place(full), bytes);
+  } else {
+    std::memcpy(place(full), slot(full.slot), std::size_t(bytes));
+  }
 }
 
 void Chunk::write(const FullOutput& full) {

@@ -38,6 +38,11 @@ using Store = void (*)(const void* block, void* to, std::int64_t row_stride, std
 Load find_load(Lane lane, DType dtype);
 Store find_store(Lane lane, DType dtype);
 
+/// Copies past the caches, which what comes next would only push out of them. flush() before others read it.
+using Stream = void (*)(const void* from, void* to, std::int64_t bytes);
+Stream find_stream();
+void flush_streams();
+
 /// Writes first + row * row_stride + column * stride.
 using Iota = void (*)(std::int64_t first, std::int64_t row_stride, std::int64_t stride, std::int64_t rows,
                       std::int64_t columns, void* block);
