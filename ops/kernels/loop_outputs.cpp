@@ -105,6 +105,7 @@ void Lowering::find_clashes() {
 /// Finds places in the arena and in scratch for everything.
 bool Lowering::place() {
   Region arena = slots_.place(plan_.slot_offsets);
+  plan_.value_bytes = arena.bytes;
   for (FullOutput& full : plan_.fulls) {
     if (full.streams || !full.clashes.empty()) full.staging = arena.take(block_.bytes(full.level));
   }

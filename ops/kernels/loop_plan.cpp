@@ -2,6 +2,7 @@
 #include <tapestry/ops/kernels/loop_plan.hpp>
 
 #include <algorithm>
+#include <bit>
 
 namespace tapestry::kernels {
 namespace {
@@ -12,7 +13,7 @@ constexpr std::int64_t kMostChunks = 128;
 // Elements that a chunk has at least, whatever is done with them; rows that it reduces at least, so that
 // partial results stay a small part of the work.
 constexpr std::int64_t kLeastElements = 4096;
-constexpr std::int64_t kLeastReduced = 64;
+constexpr std::int64_t kLeastReduced = 16;
 // Accumulators of columns that a chunk has, about: they are gone over again and again.
 constexpr std::int64_t kMostColumns = 8192;
 // Loops of so many steps or more over so much memory wait for it less if it is asked for early: what the
@@ -135,7 +136,9 @@ void cut_into_chunks(LoopPlan& plan, const Geometry& geometry, std::int64_t weig
     plan.parts[std::size_t(d)] = 1;
   }
   const double work = double(elements) * double(weight);
-  std::int64_t wanted = std::clamp(std::int64_t(work / kChunkWork), std::int64_t{1}, kMostChunks);
+  // A power of two: any common number of threads then has as much to do on each.
+  const auto chunks = std::uint64_t(std::clamp(work / kChunkWork, 1.0, double(kMostChunks)));
+  auto wanted = std::int64_t(std::bit_ceil(chunks));
 
   std::array<bool, kMaxRank> reduced{};
   std::int64_t most_kept = 0;
@@ -209,7 +212,7 @@ std::optional<LoopPlan> make_plan(Loop loop) {
   std::int64_t elements = 1024;
   cut_into_blocks(plan, elements);
   lower(plan, geometry);
-  std::int64_t operands = plan.arena_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
+  std::int64_t operands = plan.value_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
   for (const FullOutput& full : plan.fulls) operands += full.direct;
   elements = std::clamp<std::int64_t>(kBlockBytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes),
