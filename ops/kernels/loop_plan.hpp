@@ -161,8 +161,8 @@ struct LoopPlan {
     std::array<std::byte, kVectorBytes> bytes;
   };
   std::vector<Constant> constants{};
-  std::int64_t value_bytes = 0;  ///< of the arena: slots
-  std::int64_t arena_bytes = 0;  ///< all of it
+  std::int64_t value_bytes = 0;    ///< of the arena: slots
+  std::int64_t arena_bytes = 0;    ///< all of it
   std::int64_t chunk_scratch = 0;  ///< bytes of scratch that a chunk has for itself
 };
 
