@@ -224,7 +224,7 @@ void Chunk::fetch(std::size_t step) const {
   for (const Leaf& leaf : plan_.leaves) {
     if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady) continue;
     const std::byte* next = slot(leaf.slot) + next_offset(leaf.strides) * leaf.element_bytes;
-    for (std::int64_t at = first; at < last; at += 64) __builtin_prefetch(next + at, 0, 2);
+    for (std::int64_t at = first; at < last; at += 64) __builtin_prefetch(next + at, 0, 3);
   }
 }
 
