@@ -5,8 +5,8 @@ find_dependency(Threads)
 find_dependency(TBB)
 find_dependency(PkgConfig)
 
-# These come as pkg-config modules: PkgConfig::tapestry_libhwy and so on.
-foreach(module libhwy libarchive stb)
+# These come as pkg-config modules: PkgConfig::tapestry_openblas and so on.
+foreach(module openblas libhwy libarchive stb)
   pkg_check_modules(tapestry_${module} QUIET IMPORTED_TARGET GLOBAL ${module})
   if(NOT tapestry_${module}_FOUND)
     set(tapestry_FOUND FALSE)

@@ -1,5 +1,5 @@
 // The machine's limits beside those of ops/kernels/machine_limits.hpp: products of the shapes of the
-// notebook's step, one single-threaded OpenBLAS call a thread on its own rows or columns, and memory in other
+// notebook's step, one tile a thread on its own rows or columns, and memory in other
 // ways.
 #include "cases.hpp"
 

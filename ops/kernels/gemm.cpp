@@ -19,37 +19,42 @@ struct Free {
 };
 using Memory = std::unique_ptr<std::byte[], Free>;
 
-/// Memory to pack operands into: a piece for each tile in progress, kept for the next products, so that only
-/// the first allocate.
+/// Memory to pack operands into: a piece for each thread, kept for the next products.
 class Workspaces {
  public:
-  /// At least `count` pieces exist from now on: so the steps after the first need no more, whichever threads
-  /// take the tiles.
-  void reserve(std::int64_t count) {
+  static constexpr std::size_t kBytes = kPackedA + kPackedB;
+
+  /// All pieces exist from now on, so that products allocate nothing.
+  void reserve() {
     const std::lock_guard lock(mutex_);
-    while (made_ < count) free_.push_back(make());
+    while (made_ < thread_count()) free_.push_back(make());
   }
+  /// Null if all pieces are busy: with several programs at work there may be more tiles in progress than
+  /// threads.
   Memory take() {
     const std::lock_guard lock(mutex_);
-    if (free_.empty()) return make();
+    if (free_.empty()) return made_ < thread_count() ? make() : Memory();
     Memory memory = std::move(free_.back());
     free_.pop_back();
     return memory;
   }
   void give_back(Memory memory) {
+    if (memory == nullptr) return;
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(memory));
   }
 
  private:
   Memory make() {
-    free_.reserve(std::size_t(++made_));
-    return Memory(new (std::align_val_t(kLine)) std::byte[kPackedA + kPackedB]);
+    free_.reserve(std::size_t(made_ + 1));
+    Memory memory(new (std::align_val_t(kLine)) std::byte[kBytes]);
+    ++made_;
+    return memory;
   }
 
   std::mutex mutex_;
   std::vector<Memory> free_;
-  std::int64_t made_ = 0;
+  int made_ = 0;
 };
 
 // Never destroyed: static objects elsewhere may multiply while the process ends.
@@ -58,12 +63,6 @@ Workspaces& workspaces() {
   return instance;
 }
 
-// How one product is cut into tiles. Where it is cut changes no bit (gemm_tile.hpp), so the number of threads
-// may decide it.
-struct Grid {
-  std::int64_t rows = 1, columns = 1;
-};
-
 // What a tile takes, in cycles for each k: 32 columns of a row of C are one cycle, and an element of A or B
 // costs part of one to pack. These are of an AVX-512 core; other ratios would hardly choose other grids.
 double cycles_of(std::int64_t m, std::int64_t n) {
@@ -71,6 +70,7 @@ double cycles_of(std::int64_t m, std::int64_t n) {
   return double(m * panels) + 0.35 * double(m) + 0.2 * double(n);
 }
 
+// Where a product is cut changes no bit of ours (gemm_tile.hpp), so the number of threads may decide it.
 Grid grid_of(const GemmShape& s, std::int64_t threads) {
   constexpr std::int64_t kLeastRows = 16;
   constexpr double kStart = 5000;  // cycles to share a loop: 1 us and more
@@ -100,12 +100,14 @@ Chunks cut(std::int64_t size, std::int64_t pieces, std::int64_t align) {
   return Chunks(size, (size + pieces - 1) / pieces, align);
 }
 
+bool packs(std::int64_t m, std::int64_t n, std::int64_t k) { return has_kernels() && !is_direct(m, n, k); }
+
 template <class T>
 void product(const GemmTile& tile, const T* a, const T* b, T* c) {
   if (tile.m == 1) return row_product(tile, a, b, c);
-  if (is_direct(tile)) return direct_product(tile, a, b, c);
+  if (!packs(tile.m, tile.n, tile.k)) return matrix_product(tile, a, b, c, nullptr);
   Memory memory = workspaces().take();
-  packed_product(tile, a, b, c, memory.get());
+  matrix_product(tile, a, b, c, memory.get());
   workspaces().give_back(std::move(memory));
 }
 
@@ -165,9 +167,9 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
     return;
   }
   const std::int64_t threads = thread_count();
-  workspaces().reserve(threads);
-  const Grid grid = grid_of(s, (threads + s.batch - 1) / s.batch);
-  const Chunks rows = cut(s.m, grid.rows, 1), columns = cut(s.n, grid.columns, 32);
+  const bool ours = has_kernels();
+  const Grid grid = ours ? grid_of(s, (threads + s.batch - 1) / s.batch) : blas_grid(s);
+  const Chunks rows = cut(s.m, grid.rows, ours ? 1 : 8), columns = cut(s.n, grid.columns, 32);
   const std::int64_t tiles = rows.count() * columns.count();
   if (tiles > 1) {
     parallel_for(s.batch * tiles, [&](std::int64_t index) {
@@ -181,6 +183,12 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
   parallel_ranges(s.batch, group, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t item = begin; item < end; ++item) run(item, 0, s.m, 0, s.n);
   });
+}
+
+std::size_t reserve_for_gemm(const GemmShape& shape) {
+  if (!packs(shape.m * shape.batch, shape.n, shape.k)) return 0;
+  workspaces().reserve();
+  return Workspaces::kBytes * std::size_t(thread_count());
 }
 
 template void gemm(const GemmShape&, const float*, const float*, float*);

@@ -1,7 +1,9 @@
-// Matrix products of row-major f32 and f64 matrices. Each element of the result is a sum over k in an order
-// that follows from k alone, wherever the product is cut into tiles for the threads, so their number changes
-// no bit. The one exception is a single row times a transposed matrix: as a part of a larger product it would
-// be summed in another order. Products are never cut to that.
+// Matrix products of row-major f32 and f64 matrices, by our own kernels where the CPU has AVX2 or AVX-512 and
+// by OpenBLAS elsewhere. Large ones are cut into tiles for the threads, whose number changes no bit: with our
+// kernels an element is a sum over k in an order that follows from k alone, wherever the product is cut, and
+// with OpenBLAS the cuts follow from the shape alone. (The one exception to the first is a single row times a
+// transposed matrix: as a part of a larger product it would be summed in another order. Products are never
+// cut to that.)
 #pragma once
 
 #include <cstdint>
@@ -22,6 +24,11 @@ struct GemmShape {
 /// operands. k = 0 gives zeros. T is float or double.
 template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c);
+
+/// Makes the memory that this product packs its operands into, a piece for each thread that there is now, so
+/// that it allocates nothing itself. All products of the process share it and it stays. Returns its bytes, or
+/// 0 if the product needs none.
+std::size_t reserve_for_gemm(const GemmShape& shape);
 
 /// One product on the calling thread, for kernels that are themselves parallel: C = op(A) op(B), or C +=
 /// op(A) op(B) if `accumulate`. The leading dimensions are the elements from one stored row to the next.

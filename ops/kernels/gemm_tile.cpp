@@ -18,6 +18,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
 namespace hn = hwy::HWY_NAMESPACE;
 
 // C is computed in register blocks of up to kRows x 2 vectors: their sums, two vectors of B and one of A take
@@ -147,7 +148,6 @@ void pack_rows(const T* from, std::int64_t ld, std::int64_t k, std::int64_t colu
   }
 }
 
-#if HWY_TARGET != HWY_SCALAR
 /// 16 bytes from `at` on of each row, the rows a block's lanes apart: with the transposition within blocks
 /// below, that makes whole vectors of a column.
 template <class T, std::int64_t kLanes>
@@ -160,14 +160,10 @@ HWY_INLINE auto load_blocks(const T* const* row, std::int64_t at) {
     return hn::Combine(d, load_blocks<T, half>(row + half, at), load_blocks<T, half>(row, at));
   }
 }
-#endif
 
 /// As many columns as fit 16 bytes: to[i * width + r] = row[r][at + i].
 template <class T>
 HWY_INLINE void turn(const T* const* row, std::int64_t at, std::int64_t width, T* HWY_RESTRICT to) {
-#if HWY_TARGET == HWY_SCALAR
-  for (std::int64_t i = 0; i < std::int64_t(16 / sizeof(T)); ++i) to[i * width] = row[0][at + i];
-#else
   const hn::ScalableTag<T> d;
   constexpr std::int64_t lanes = Registers<T>::lanes;
   const auto v0 = load_blocks<T, lanes>(row, at), v1 = load_blocks<T, lanes>(row + 1, at);
@@ -183,7 +179,6 @@ HWY_INLINE void turn(const T* const* row, std::int64_t at, std::int64_t width, T
     hn::Store(hn::InterleaveLower(d, v0, v1), d, to);
     hn::Store(hn::InterleaveUpper(d, v0, v1), d, to + width);
   }
-#endif
 }
 
 /// One panel: to[p * width + r] = from[r * ld + p] for `rows` rows of k elements. The rest of the last vector
@@ -321,42 +316,52 @@ void direct(const GemmTile& t, const T* a, const T* b, T* c) {
   }
 }
 
-void packed_f32(const GemmTile& t, const float* a, const float* b, float* c, std::byte* memory) {
-  packed(t, a, b, c, memory);
+template <class T>
+void product(const GemmTile& t, const T* a, const T* b, T* c, std::byte* packed_ab) {
+  packed_ab == nullptr || is_direct(t.m, t.n, t.k) ? direct(t, a, b, c) : packed(t, a, b, c, packed_ab);
 }
-void packed_f64(const GemmTile& t, const double* a, const double* b, double* c, std::byte* memory) {
-  packed(t, a, b, c, memory);
+constexpr bool kKernels = true;
+
+#else
+
+template <class T>
+void product(const GemmTile& t, const T* a, const T* b, T* c, std::byte*) {
+  blas_product(t, a, b, c);
 }
-void direct_f32(const GemmTile& t, const float* a, const float* b, float* c) { direct(t, a, b, c); }
-void direct_f64(const GemmTile& t, const double* a, const double* b, double* c) { direct(t, a, b, c); }
+constexpr bool kKernels = false;
+
+#endif
+
+void product_f32(const GemmTile& t, const float* a, const float* b, float* c, std::byte* packed_ab) {
+  product(t, a, b, c, packed_ab);
+}
+void product_f64(const GemmTile& t, const double* a, const double* b, double* c, std::byte* packed_ab) {
+  product(t, a, b, c, packed_ab);
+}
+bool kernels_exist() { return kKernels; }
 
 }  // namespace tapestry::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tapestry::kernels {
-HWY_EXPORT(packed_f32);
-HWY_EXPORT(packed_f64);
-HWY_EXPORT(direct_f32);
-HWY_EXPORT(direct_f64);
+HWY_EXPORT(product_f32);
+HWY_EXPORT(product_f64);
+HWY_EXPORT(kernels_exist);
 
-bool is_direct(const GemmTile& t) { return t.m <= 16 || t.n <= 16 || t.m * t.n * t.k <= 48 * 48 * 48; }
+bool has_kernels() { return HWY_DYNAMIC_DISPATCH(kernels_exist)(); }
+
+bool is_direct(std::int64_t m, std::int64_t n, std::int64_t k) {
+  return m <= 16 || n <= 16 || double(m) * double(n) * double(k) <= 48 * 48 * 48;
+}
 
 template <>
-void packed_product(const GemmTile& t, const float* a, const float* b, float* c, std::byte* packed) {
-  HWY_DYNAMIC_DISPATCH(packed_f32)(t, a, b, c, packed);
+void matrix_product(const GemmTile& t, const float* a, const float* b, float* c, std::byte* packed) {
+  HWY_DYNAMIC_DISPATCH(product_f32)(t, a, b, c, packed);
 }
 template <>
-void packed_product(const GemmTile& t, const double* a, const double* b, double* c, std::byte* packed) {
-  HWY_DYNAMIC_DISPATCH(packed_f64)(t, a, b, c, packed);
-}
-template <>
-void direct_product(const GemmTile& t, const float* a, const float* b, float* c) {
-  HWY_DYNAMIC_DISPATCH(direct_f32)(t, a, b, c);
-}
-template <>
-void direct_product(const GemmTile& t, const double* a, const double* b, double* c) {
-  HWY_DYNAMIC_DISPATCH(direct_f64)(t, a, b, c);
+void matrix_product(const GemmTile& t, const double* a, const double* b, double* c, std::byte* packed) {
+  HWY_DYNAMIC_DISPATCH(product_f64)(t, a, b, c, packed);
 }
 
 }  // namespace tapestry::kernels

@@ -15,6 +15,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// sums[j] += a[p * step] b[p * ld + j] for the p of kRows rows, each row read from end to end.
@@ -107,6 +108,15 @@ template <class T>
 void row(const GemmTile& t, const T* a, const T* b, T* c) {
   t.transpose_b ? row_by_rows(t, a, b, c) : row_by_matrix(t, a, b, c);
 }
+
+#else
+
+template <class T>
+void row(const GemmTile& t, const T* a, const T* b, T* c) {
+  blas_product(t, a, b, c);
+}
+
+#endif
 
 void row_f32(const GemmTile& t, const float* a, const float* b, float* c) { row(t, a, b, c); }
 void row_f64(const GemmTile& t, const double* a, const double* b, double* c) { row(t, a, b, c); }

@@ -97,8 +97,19 @@ BOOST_FIXTURE_TEST_SUITE(gemm, Restore)
 // Around the sizes of vectors and register blocks.
 constexpr std::array kEdges{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33};
 
-// The instruction sets that this CPU has, of those that kernels are compiled for.
-const std::array kTargets{std::int64_t{0}, std::int64_t{HWY_AVX2}, std::int64_t{HWY_SCALAR}};
+// The instruction sets that our kernels are compiled for, of those that this CPU has; and one that they are
+// not compiled for, where OpenBLAS multiplies.
+const std::vector<std::int64_t> kOurs = [] {
+  std::vector<std::int64_t> targets;
+  for (const std::int64_t target : {HWY_AVX3, HWY_AVX2})
+    if (hwy::SupportedTargets() & target) targets.push_back(target);
+  return targets;
+}();
+const std::vector<std::int64_t> kTargets = [] {
+  std::vector<std::int64_t> targets = kOurs;
+  targets.push_back(HWY_SCALAR);
+  return targets;
+}();
 
 BOOST_DATA_TEST_CASE(every_small_shape_in_every_layout, boost::unit_test::data::make(kTargets), target) {
   const SimdTargets only(target);
@@ -170,7 +181,7 @@ std::vector<T> tiled(const Problem<T>& problem, const std::vector<std::int64_t>&
   return c;
 }
 
-BOOST_DATA_TEST_CASE(where_a_product_is_cut_changes_no_bit, boost::unit_test::data::make(kTargets), target) {
+BOOST_DATA_TEST_CASE(where_a_product_is_cut_changes_no_bit, boost::unit_test::data::make(kOurs), target) {
   const SimdTargets only(target);
   for (const bool ta : {false, true}) {
     for (const bool tb : {false, true}) {
@@ -191,7 +202,8 @@ BOOST_DATA_TEST_CASE(where_a_product_is_cut_changes_no_bit, boost::unit_test::da
   }
 }
 
-BOOST_AUTO_TEST_CASE(products_that_are_cut_into_tiles) {
+BOOST_DATA_TEST_CASE(products_that_are_cut_into_tiles, boost::unit_test::data::make(kTargets), target) {
+  const SimdTargets only(target);
   for (const bool ta : {false, true}) {
     for (const bool tb : {false, true}) {
       for (const auto& [m, n, k] :
@@ -206,7 +218,8 @@ BOOST_AUTO_TEST_CASE(products_that_are_cut_into_tiles) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(products_with_long_vectors) {
+BOOST_DATA_TEST_CASE(products_with_long_vectors, boost::unit_test::data::make(kTargets), target) {
+  const SimdTargets only(target);
   for (const bool t : {false, true}) {
     BOOST_TEST(worst_error<float>({.m = 1, .n = 1500, .k = 800, .transpose_b = t}) <= bound<float>(800));
     BOOST_TEST(worst_error<float>({.m = 1500, .n = 1, .k = 800, .transpose_a = t}) <= bound<float>(800));
@@ -217,7 +230,8 @@ BOOST_AUTO_TEST_CASE(products_with_long_vectors) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(batches) {
+BOOST_DATA_TEST_CASE(batches, boost::unit_test::data::make(kTargets), target) {
+  const SimdTargets only(target);
   for (const bool ta : {false, true}) {
     for (const bool tb : {false, true}) {
       for (const auto& [stride_a, stride_b] :
@@ -244,7 +258,8 @@ BOOST_AUTO_TEST_CASE(batches) {
   BOOST_CHECK(Problem<float>({.m = 3, .n = 4, .k = 0, .batch = 2}).product() == std::vector<float>(24, 0.0f));
 }
 
-BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
+BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::data::make(kTargets), target) {
+  const SimdTargets only(target);
   for (const GemmShape& shape :
        {GemmShape{.m = 100, .n = 500, .k = 3072}, GemmShape{.m = 500, .n = 500, .k = 100},
         GemmShape{.m = 1, .n = 3072, .k = 500, .transpose_b = true},
@@ -260,7 +275,9 @@ BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(nan_and_infinity_spread_as_the_sums_say) {
+BOOST_DATA_TEST_CASE(nan_and_infinity_spread_as_the_sums_say, boost::unit_test::data::make(kTargets),
+                     target) {
+  const SimdTargets only(target);
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   const std::vector<float> a{nan, 0, 1, 2}, b{0, 1, inf, 3};
   std::vector<float> c(4);
@@ -271,7 +288,9 @@ BOOST_AUTO_TEST_CASE(nan_and_infinity_spread_as_the_sums_say) {
   BOOST_TEST(c[3] == 7);
 }
 
-BOOST_AUTO_TEST_CASE(a_tile_adds_to_what_is_there_and_honours_leading_dimensions) {
+BOOST_DATA_TEST_CASE(a_tile_adds_to_what_is_there_and_honours_leading_dimensions,
+                     boost::unit_test::data::make(kTargets), target) {
+  const SimdTargets only(target);
   // The right half of a 2 x 4 matrix gets its product; the left stays.
   const std::vector<double> a{1, 2, -1, 3, 4, -1}, b{1, 0, 0, 1};
   std::vector<double> c{9, 9, 1, 1, 9, 9, 1, 1};
@@ -285,6 +304,12 @@ BOOST_AUTO_TEST_CASE(a_tile_adds_to_what_is_there_and_honours_leading_dimensions
   empty.accumulate = false;
   kernels::gemm_tile(empty, a.data(), b.data(), c.data() + 2);
   BOOST_TEST(c == (std::vector<double>{9, 9, 0, 0, 9, 9, 0, 0}));
+}
+
+BOOST_AUTO_TEST_CASE(what_openblas_cannot_count_is_refused) {
+  const SimdTargets only(HWY_SCALAR);
+  float x = 0;
+  BOOST_CHECK_THROW(kernels::gemm<float>({.m = 1, .n = 1, .k = std::int64_t{1} << 31}, &x, &x, &x), Error);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
