@@ -86,6 +86,9 @@ struct Op {
   kernels::Loop (*loop)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
   /// ... or by a kernel of their own, which writes all of y.
   void (*kernel)(const KernelCall&) = nullptr;
+  /// Makes what the kernel needs besides its operands and keeps for all programs, memory for each thread, and
+  /// returns its bytes. Called when a program is compiled: so its steps allocate nothing.
+  std::size_t (*reserve)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
   /// Multiplications and additions of one call, where it isn't one an element.
   double (*flops)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
 

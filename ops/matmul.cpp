@@ -159,6 +159,11 @@ constexpr Op kMatmul{
     .simplify = absorb_transposes,
     .kernel =
         [](const KernelCall& c) { c.y.type.dtype == DType::f32 ? multiply<float>(c) : multiply<double>(c); },
+    .reserve =
+        [](std::span<const Type> x, const Type&, const Attrs& attrs) {
+          const auto [batch, m, k, n] = product_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());
+          return kernels::reserve_for_gemm({.m = m, .n = n, .k = k, .batch = batch.elements()});
+        },
     .flops =
         [](std::span<const Type> x, const Type&, const Attrs& attrs) {
           const auto [batch, m, k, n] = product_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());

@@ -151,11 +151,16 @@ struct Program::Impl {
   }
 
   void summarize() {
-    summary = {plan.tasks.size(), plan.flops, plan.arena_bytes, plan.output_bytes, 0, 0};
+    summary = {plan.tasks.size(), plan.flops, plan.arena_bytes, plan.output_bytes, 0, 0, 0};
     for (const State& state : plan.states) summary.state_bytes += state.type().bytes();
     for (ValueId id = 0; id < graph.size(); ++id) {
       if (const Tensor* constant = language::constant_value(graph, id))
         summary.constant_bytes += constant->bytes();
+    }
+    for (const Step& step : steps) {
+      if (!step.node || !step.node->op->reserve) continue;
+      summary.kernel_bytes = std::max(summary.kernel_bytes,
+                                      step.node->op->reserve(step.types, step.node->type, step.node->attrs));
     }
   }
 

@@ -38,7 +38,10 @@ struct ProgramSummary {
   std::size_t output_bytes = 0;
   std::size_t state_bytes = 0;  // parameters, statistics and moments that the step touches
   std::size_t constant_bytes = 0;
-  std::size_t peak_bytes() const { return arena_bytes + output_bytes + state_bytes + constant_bytes; }
+  std::size_t kernel_bytes = 0;  // what kernels keep for the threads there are; all programs share it
+  std::size_t peak_bytes() const {
+    return arena_bytes + output_bytes + state_bytes + constant_bytes + kernel_bytes;
+  }
 };
 
 class Profiler;
