@@ -4,7 +4,7 @@
 Each interpolates at Chebyshev nodes, which is within a small factor of the best possible; the error that is
 printed is relative to the function being approximated, before rounding. Needs mpmath.
 """
-from mpmath import mp, mpf, cos, erf, erfc, expm1, log, log1p, pi, sin, sqrt, tanh
+from mpmath import mp, mpf, cos, erf, expm1, log, log1p, pi, sin, sqrt, tanh
 
 mp.dps = 60
 ZERO = mpf(10) ** -20  # instead of 0, where the quotients below are limits
@@ -62,15 +62,44 @@ def root(f):
 
 
 for bits, digits, exp_count, log_count in ((32, 9, 6, 4), (64, 18, 11, 7)):
-    report(f"exp f{bits}", digits, exp_rest, -HALF_LN2, HALF_LN2, exp_count, expm1, lambda r, p: r + r * r * p)
+    report(f"expm1 f{bits}", digits, exp_rest, -HALF_LN2, HALF_LN2, exp_count, expm1, lambda r, p: r + r * r * p)
     report(f"log f{bits}", digits, log_rest, 0, LOG_Z, log_count, log_whole,
            lambda z, p: 2 * sqrt(z) + sqrt(z) * z * p)
+# exp(r) = 1 + r + r^2 p(r)
+report("exp f32, not its difference from 1", 9, exp_rest, -HALF_LN2, HALF_LN2, 5, mp.exp,
+       lambda r, p: 1 + r + r * r * p)
 report("sin f64", 18, root(lambda r: (sin(r) - r) / r**3), 0, QUARTER_PI**2, 6, root(sin),
        lambda z, p: sqrt(z) * (1 + z * p))
 report("cos f64", 18, root(lambda r: (cos(r) - 1 + r * r / 2) / r**4), 0, QUARTER_PI**2, 6, root(cos),
        lambda z, p: 1 - z / 2 + z * z * p)
 report("tanh f32, to 0.625", 9, root(lambda r: (tanh(r) - r) / r**3), 0, mpf("0.625") ** 2, 5, root(tanh),
        lambda z, p: sqrt(z) * (1 + z * p))
-report("erf f32, to 1", 9, root(lambda r: (erf(r) - r) / r), 0, 1, 7, root(erf), lambda z, p: sqrt(z) * (1 + p))
-# erf(x) = 1 - exp(p(x - 1))
-report("erf f32, 1 to 4", 9, lambda t: log(erfc(1 + t)), 0, 3, 9, lambda t: erf(1 + t), lambda t, p: 1 - mp.exp(p))
+
+# erf f32 from 0 to 15.5 w: a polynomial of degree 5 in t for each k, x = k w + t with |t| <= w / 2. The width is
+# the multiple of 2^-22 near 4 / 15.5 for which rounding each erf(k w), the constant of a polynomial, matters
+# least. The first polynomial is odd and for erf(x) - x, so that small results are as accurate as large ones.
+def rounding(width, k):
+    low = erf((k - mpf(1) / 2) * width)
+    unit = mpf(2) ** (int(mp.floor(log(low, 2))) - 23)
+    y = erf(k * width) * 2**24
+    ulp = mpf(2) ** (int(mp.floor(log(y, 2))) - 23)
+    return abs(y / ulp - mp.nint(y / ulp)) * ulp / 2**24 / unit
+
+
+def erf_table(width):
+    rows = [[mpf(0)] * 16 for _ in range(6)]
+    odd = fit(root(lambda r: erf(r) / r - 1), 0, (width / 2) ** 2, 3)
+    for j in range(3):
+        rows[2 * j + 1][0] = odd[j]
+    for k in range(1, 16):
+        c = fit(lambda t: erf(k * width + t), -width / 2, width / 2, 6)
+        for j in range(6):
+            rows[j][k] = c[j] if j > 0 else erf(k * width)
+    return rows
+
+
+WIDTH = mpf(1066642) / 2**22
+print(f"erf f32, table: width {mp.nstr(WIDTH, 10)}, at most {mp.nstr(max(rounding(WIDTH, k) for k in range(1, 16)), 2)} "
+      "ulp by rounding the constants")
+for row in erf_table(WIDTH):
+    print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")

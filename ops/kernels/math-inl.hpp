@@ -100,46 +100,75 @@ HWY_INLINE hn::Vec<D> power_of_two(D d, VI n) {
   return hn::BitCast(d, hn::ShiftLeft<kFraction<D>>(hn::Add(n, bias)));
 }
 
-/// y 2^n. In two steps, for what is or becomes subnormal or infinite.
+/// y 2^n, n a float of an integer (also given as one). What is or becomes subnormal or infinite takes two
+/// steps, but AVX-512 has an instruction.
 template <class D, class V, class VI>
-HWY_INLINE V scale(D d, V y, VI n) {
-  const VI half = hn::ShiftRight<1>(n);
-  return hn::Mul(hn::Mul(y, power_of_two(d, half)), power_of_two(d, hn::Sub(n, half)));
+HWY_INLINE V scale(D, V y, V n, VI integer) {
+#if HWY_TARGET == HWY_AVX3
+  (void)integer;
+  if constexpr (kIsF32<D>) {
+    return V{_mm512_scalef_ps(y.raw, n.raw)};
+  } else {
+    return V{_mm512_scalef_pd(y.raw, n.raw)};
+  }
+#else
+  (void)n;
+  const D d;
+  const VI half = hn::ShiftRight<1>(integer);
+  return hn::Mul(hn::Mul(y, power_of_two(d, half)), power_of_two(d, hn::Sub(integer, half)));
+#endif
 }
 
-/// x = n ln 2 + r with |r| <= ln 2 / 2, and e^r - 1. For x between low and high.
+/// x between low and high. NaN comes through: x86's minimum and maximum are then the second operand, ARM's
+/// NaN.
+template <class D, class V>
+HWY_INLINE V clamp(D d, V x, double low, double high) {
+  using T = hn::TFromD<D>;
+  return hn::Min(hn::Set(d, T(high)), hn::Max(hn::Set(d, T(low)), x));
+}
+
+/// x = n ln 2 + r with |r| <= ln 2 / 2. For x between low and high.
 template <class D, class V>
 struct ExpParts {
-  hn::Vec<Int<D>> n;
-  V rest;  ///< e^r - 1
+  Rounded<D, V> n;
+  V r;
 
-  HWY_INLINE ExpParts(D d, V x, double low, double high) {
-    using T = hn::TFromD<D>;
-    x = hn::Min(hn::Max(x, hn::Set(d, T(low))), hn::Set(d, T(high)));
-    const Rounded<D, V> k(d, x, hn::Set(d, T(1.4426950408889634)));
-    n = k.integer;
-    V r = hn::NegMulAdd(k.value, hn::Set(d, T(kIsF32<D> ? 0x1.62e8p-1 : 0x1.62e42ffp-1)), x);
-    r = hn::NegMulAdd(k.value, hn::Set(d, T(kIsF32<D> ? -0x1.e8082ep-16 : -0x1.718432a1b0e26p-35)), r);
-    V p;
+  HWY_INLINE ExpParts(D d, V x, double low, double high) : ExpParts(d, clamp(d, x, low, high)) {}
+
+  /// (e^r - 1 - r) / r^2
+  HWY_INLINE V rest(D d) const {
     if constexpr (kIsF32<D>) {
-      p = polynomial(d, r, 0.500000001, 0.166666667, 0.0416664627, 0.00833331067, 0.00139339001,
-                     0.000198912685);
+      return polynomial(d, r, 0.500000001, 0.166666667, 0.0416664627, 0.00833331067, 0.00139339001,
+                        0.000198912685);
     } else {
-      p = polynomial(d, r, 0.5, 0.166666666666666711, 0.0416666666666666696, 0.00833333333332597311,
-                     0.00138888888888837605, 0.000198412698753854795, 0.0000248015873257091134,
-                     2.75572546857288025e-6, 2.75572733332115408e-7, 2.51055135418470849e-8,
-                     2.09148384312006597e-9);
+      return polynomial(d, r, 0.5, 0.166666666666666711, 0.0416666666666666696, 0.00833333333332597311,
+                        0.00138888888888837605, 0.000198412698753854795, 0.0000248015873257091134,
+                        2.75572546857288025e-6, 2.75572733332115408e-7, 2.51055135418470849e-8,
+                        2.09148384312006597e-9);
     }
-    rest = hn::MulAdd(hn::Mul(r, r), p, r);
+  }
+
+ private:
+  HWY_INLINE ExpParts(D d, V x) : n(d, x, hn::Set(d, hn::TFromD<D>(1.4426950408889634))) {
+    using T = hn::TFromD<D>;
+    r = hn::NegMulAdd(n.value, hn::Set(d, T(kIsF32<D> ? 0x1.62e8p-1 : 0x1.62e42ffp-1)), x);
+    r = hn::NegMulAdd(n.value, hn::Set(d, T(kIsF32<D> ? -0x1.e8082ep-16 : -0x1.718432a1b0e26p-35)), r);
   }
 };
 
+/// Within 1 ulp.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp(D d, V x) {
   // Beyond these it is 0 or infinite.
   const ExpParts<D, V> parts(d, x, kIsF32<D> ? -104 : -746, kIsF32<D> ? 89 : 710);
-  const V y = scale(d, hn::Add(parts.rest, hn::Set(d, 1)), parts.n);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  const V r = parts.r, one = hn::Set(d, 1);
+  V y;
+  if constexpr (kIsF32<D>) {
+    y = hn::MulAdd(polynomial(d, r, 1, 0.5, 0.16666576, 0.0416665534, 0.00836334581, 0.00139263919), r, one);
+  } else {
+    y = hn::Add(hn::MulAdd(hn::Mul(r, r), parts.rest(d), r), one);
+  }
+  return scale(d, y, parts.n.value, parts.n.integer);
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -147,9 +176,9 @@ HWY_INLINE V expm1(D d, V x) {
   const ExpParts<D, V> parts(d, x, kIsF32<D> ? -20 : -40, kIsF32<D> ? 89 : 710);
   // 2^n (e^r - 1 + 1 - 2^-n)
   const auto least = hn::Set(Int<D>(), std::numeric_limits<hn::TFromD<D>>::min_exponent - 1);
-  const V one = hn::Sub(hn::Set(d, 1), power_of_two(d, hn::Max(hn::Neg(parts.n), least)));
-  const V y = scale(d, hn::Add(parts.rest, one), parts.n);
-  return hn::IfThenElse(hn::IsNaN(x), x, y);
+  const V one = hn::Sub(hn::Set(d, 1), power_of_two(d, hn::Max(hn::Neg(parts.n.integer), least)));
+  const V r = parts.r, rest = hn::MulAdd(hn::Mul(r, r), parts.rest(d), r);
+  return scale(d, hn::Add(rest, one), parts.n.value, parts.n.integer);
 }
 
 /// log(u) + correction, for finite u > 0. With u = 2^k (1 + f), s = f / (2 + f): log(1 + f) = 2 s + s^3
@@ -223,18 +252,47 @@ HWY_INLINE V tanh(D d, V x) {
   }
 }
 
+// erf(k w + t) for |t| <= w / 2: coefficients of t^j, one of 16 for each k. The width w is chosen so that the
+// constants lose little by rounding. For k = 0 it is t more than that: 0.128... loses less than 1.128...
+constexpr float kErfWidth = 1066642 * 0x1p-22f;
+// clang-format off
+HWY_ALIGN constexpr float kErf[6][16] = {
+    {0, 0.280887216f, 0.528037486f, 0.719383015f, 0.849730206f, 0.927858475f, 0.969061962f, 0.988181357f, 0.995987258f, 0.998791232f, 0.999677408f, 0.999923814f, 0.999984093f, 0.999997066f, 0.999999522f, 0.999999931f},
+    {0.128379164f, 1.05771408f, 0.871180133f, 0.630484034f, 0.400928264f, 0.224019439f, 0.109984424f, 0.0474463836f, 0.0179846297f, 0.00598999341f, 0.00175298281f, 0.00045077047f, 0.000101849702f, 2.02204402e-5f, 3.52734572e-6f, 5.4066976e-7f},
+    {0, -0.268978383f, -0.443087609f, -0.48100632f, -0.407836811f, -0.284852042f, -0.167821736f, -0.0844628596f, -0.0365889383f, -0.0137092451f, -0.00445757743f, -0.00126076257f, -0.000310723667f, -6.68184168e-5f, -1.25500098e-5f, -2.06048648e-6f},
+    {-0.376122456f, -0.306965918f, -0.140151265f, 0.0344846168f, 0.14293014f, 0.166790245f, 0.134049683f, 0.0844218049f, 0.0436313858f, 0.0189222357f, 0.0069735311f, 0.00220127353f, 0.000598337234f, 0.000140573817f, 2.86255558e-5f, 5.06302053e-6f},
+    {0, 0.127703196f, 0.18213869f, 0.146570884f, 0.0634008508f, -0.0105649058f, -0.0458831621f, -0.0467998269f, -0.0321930111f, -0.0171578062f, -0.00744476328f, -0.00269389552f, -0.000824207967f, -0.000215088883f, -4.81627429e-5f, -9.29331702e-6f},
+    {0.112188655f, 0.0786166041f, 0.00489217439f, -0.0548107186f, -0.0682643502f, -0.0443314067f, -0.0120633956f, 0.00798971341f, 0.0130319768f, 0.00995475411f, 0.00543116112f, 0.00232925269f, 0.000816714996f, 0.00023899793f, 5.90970801e-5f, 1.24487327e-5f},
+};
+// clang-format on
+
+/// table[k] for k of at least 4 bits, of which the lowest 4 count.
+template <class D, class VI>
+HWY_INLINE hn::Vec<D> look_up(D d, const float (&table)[16], VI k) {
+#if HWY_TARGET == HWY_AVX3
+  return hn::TableLookupLanes(hn::Load(d, table), hn::Indices512<float>{k.raw});
+#elif HWY_TARGET == HWY_AVX2
+  const hn::Vec<D> low{_mm256_permutevar8x32_ps(hn::Load(d, table).raw, k.raw)};
+  const hn::Vec<D> high{_mm256_permutevar8x32_ps(hn::Load(d, table + 8).raw, k.raw)};
+  // Its sign decides: bit 3 of k.
+  return hn::Vec<D>{_mm256_blendv_ps(low.raw, high.raw, hn::BitCast(d, hn::ShiftLeft<28>(k)).raw)};
+#else
+  return hn::GatherIndex(d, table, hn::And(k, hn::Set(Int<D>(), 15)));
+#endif
+}
+
+/// f32: within 1.5 ulp, without branches.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V erf(D d, V x) {
   if constexpr (kIsF32<D>) {
-    const V a = hn::Abs(x), one = hn::Set(d, 1);
-    const V near = polynomial(d, hn::Mul(x, x), 0.128379166, -0.376126267, 0.112835947, -0.026854212,
-                              0.00518908742, -0.000801686429, 7.87587506e-5);
-    // From 4 on it is 1.
-    const V t = hn::Sub(hn::Min(a, hn::Set(d, 4)), one);
-    const V far = polynomial(d, t, -1.84960551, -2.6389677, -0.843104742, -0.0415757404, 0.010077808,
-                             -0.00205430096, 0.000320239566, -3.29608314e-5, 1.63715141e-6);
-    const V y = hn::IfThenElse(hn::Lt(a, one), hn::MulAdd(a, near, a), hn::Sub(one, exp(d, far)));
-    return hn::IfThenElse(hn::IsNaN(x), x, hn::CopySign(y, x));
+    // From 3.925 on it is 1.
+    const V a = clamp(d, hn::Abs(x), 0, 3.925);
+    const Rounded<D, V> k(d, a, hn::Set(d, 1 / kErfWidth));
+    const V t = hn::NegMulAdd(k.value, hn::Set(d, kErfWidth), a);
+    V p = look_up(d, kErf[5], k.integer);
+    for (int j = 4; j > 0; --j) p = hn::MulAdd(p, t, look_up(d, kErf[j], k.integer));
+    const V first = hn::IfThenElse(hn::Eq(k.value, hn::Zero(d)), t, look_up(d, kErf[0], k.integer));
+    return hn::CopySign(hn::MulAdd(p, t, first), x);
   } else {
     return TAPESTRY_EACH(erf, d, x);
   }

@@ -5,6 +5,7 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
 
+#include <bit>
 #include <cmath>
 #include <cstdlib>
 #include <functional>
@@ -182,6 +183,50 @@ BOOST_AUTO_TEST_CASE(functions_are_accurate_for_every_instruction_set) {
     }
     check_pow<float>(1);
     check_pow<double>(1);
+  }
+}
+
+// What training spends its time on, in f32: over all floats erf is within 1.47 ulp, exp 0.96, tanh 1.38,
+// expm1 1.44, and no less accurate with AVX2. Here every 61st.
+BOOST_AUTO_TEST_CASE(floats_in_sequence_are_accurate) {
+  struct Range {
+    Code code;
+    float low, high;
+    double bound;
+  };
+  for (const std::int64_t target : {std::int64_t{0}, std::int64_t{HWY_AVX2}}) {
+    const SimdTargets only(target);
+    for (const auto& [code, low, high, bound] :
+         {Range{Code::erf, 0x1p-8f, 5, 1.5}, Range{Code::exp, 0x1p-12f, 89, 1},
+          Range{Code::exp, -0x1p-12f, -88, 1}, Range{Code::tanh, 0x1p-4f, 10, 1.5},
+          Range{Code::expm1, 0x1p-4f, 89, 1.5}}) {
+      std::vector<float> x;
+      const auto last = std::bit_cast<std::uint32_t>(high);
+      for (auto bits = std::bit_cast<std::uint32_t>(low); bits < last; bits += 61) {
+        x.push_back(std::bit_cast<float>(bits));
+      }
+      const std::vector<float> y = apply(code, x, x);
+      double worst = 0;
+      float where = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        // f64 is precise enough to tell.
+        const double want = evaluate_naively<double>(code, x[i], 0, 0);
+        const double error =
+            std::abs(y[i] - want) / std::ldexp(1.0, std::max(std::ilogb(float(want)), -126) - 23);
+        if (error > worst) worst = error, where = x[i];
+      }
+      BOOST_TEST(worst <= bound, name_of(code) << "(" << where << ") is off by " << worst << " ulp");
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(erf_becomes_one) {
+  for (const std::int64_t target : {std::int64_t{0}, std::int64_t{HWY_AVX2}}) {
+    const SimdTargets only(target);
+    for (const float x : {3.925f, 3.93f, 4.0f, 1e30f, std::numeric_limits<float>::infinity()}) {
+      BOOST_TEST(apply<float>(Code::erf, {x}, {0})[0] == 1);
+      BOOST_TEST(apply<float>(Code::erf, {-x}, {0})[0] == -1);
+    }
   }
 }
 
