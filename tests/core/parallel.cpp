@@ -1,5 +1,6 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/core/run/parallel.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
 
 #include <atomic>
 #include <chrono>
@@ -13,16 +14,7 @@
 
 using namespace tapestry;
 
-namespace {
-
-struct Restore {
-  int before = thread_count();
-  ~Restore() { set_thread_count(before); }
-};
-
-}  // namespace
-
-BOOST_FIXTURE_TEST_SUITE(parallel, Restore)
+BOOST_FIXTURE_TEST_SUITE(parallel, test::RestoreThreads)
 
 BOOST_AUTO_TEST_CASE(each_chunk_runs_once) {
   for (const int threads : {1, 2, 3, 5, 8}) {

@@ -7,6 +7,7 @@
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/tests/support/allocations.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
 
 #include <algorithm>
 
@@ -130,7 +131,7 @@ BOOST_AUTO_TEST_CASE(phases_of_one_name_are_one_and_no_profiler_is_no_work) {
 }
 
 BOOST_AUTO_TEST_CASE(threads_show_what_they_worked_on) {
-  const int before = thread_count();
+  const test::RestoreThreads restore;
   set_thread_count(2);
   Profiler watch;
   parallel_for(4, [](std::int64_t) {});
@@ -140,7 +141,6 @@ BOOST_AUTO_TEST_CASE(threads_show_what_they_worked_on) {
     BOOST_CHECK(s.kind == Kind::work);
     BOOST_TEST(s.source == kNone);  // no program's task
   }
-  set_thread_count(before);
 }
 
 BOOST_AUTO_TEST_CASE(tasks_are_called_by_what_they_belong_to) {

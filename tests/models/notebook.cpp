@@ -9,25 +9,16 @@
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/tests/support/notebook.hpp>
 
-#include <algorithm>
 #include <cmath>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::relative_error;
 
 namespace {
-
-/// The notebook's rel_error.
-double relative_error(const Tensor& x, const std::vector<double>& y) {
-  double worst = 0;
-  for (std::size_t i = 0; i < y.size(); ++i) {
-    const double a = x.at(std::int64_t(i)), b = y[i];
-    worst = std::max(worst, std::abs(a - b) / std::max(1e-8, std::abs(a) + std::abs(b)));
-  }
-  return worst;
-}
 
 Tensor random_normal(std::uint64_t stream, const Shape& shape) {
   Random random(231, stream);

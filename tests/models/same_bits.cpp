@@ -9,6 +9,7 @@
 #include <tapestry/ops/random.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
 
 #include <memory>
 
@@ -87,17 +88,12 @@ const std::vector<Training>& trainings() {
   return kTrainings;
 }
 
-struct Threads {
-  int before = thread_count();
-  ~Threads() { set_thread_count(before); }
-};
-
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(same_bits)
 
 BOOST_AUTO_TEST_CASE(with_any_number_of_threads) {
-  const Threads restore;
+  const test::RestoreThreads restore;
   for (const Training& training : trainings()) {
     set_thread_count(1);
     const std::string expected = trained(training, 200);

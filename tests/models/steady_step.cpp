@@ -1,7 +1,6 @@
 // A training step, once the first epoch has warmed everything up, allocates nothing: neither the step itself
 // nor the loading of the next batch, the choice of an epoch's order, the metrics log or the progress bar.
 #include <tapestry/core/run/parallel.hpp>
-#include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/progress.hpp>
@@ -9,6 +8,8 @@
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
 #include <tapestry/tests/support/allocations.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
+#include <tapestry/tests/support/small_cifar10.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 
 #include <fstream>
@@ -21,20 +22,6 @@ using namespace tapestry::test;
 
 namespace {
 
-struct Threads {
-  int before = thread_count();
-  ~Threads() { set_thread_count(before); }
-};
-
-const Cifar10Split& small_split() {
-  static const Cifar10Split split = [] {
-    const TemporaryFolder folder;
-    write_synthetic_cifar10(folder.path(), 1, 50);
-    return split_cifar10(detail::load_cifar10(folder.path(), 50), {200, 50, 20});
-  }();
-  return split;
-}
-
 struct Counted {
   std::size_t steps = 0, allocations = 0;
 };
@@ -42,7 +29,7 @@ struct Counted {
 /// The steps of cifar_train, as its train_run() sets them up; those after the first epoch are counted, but
 /// for each epoch's first, before which accuracies are taken and the best parameters kept.
 Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads) {
-  const Threads restore;
+  const RestoreThreads restore;
   set_thread_count(threads);
   const TemporaryFolder folder;
   MetricsLog log(folder.path(), metrics_columns(), MetricsLog::Existing::replace);

@@ -1,9 +1,9 @@
 #include <tapestry/core/run/parallel.hpp>
-#include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
+#include <tapestry/tests/support/small_cifar10.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 #include <tapestry/tests/support/thrown.hpp>
 
@@ -20,16 +20,6 @@ using namespace tapestry;
 using namespace tapestry::test;
 
 namespace {
-
-/// 200 images to train on, 50 to validate.
-const Cifar10Split& small_split() {
-  static const Cifar10Split split = [] {
-    const TemporaryFolder folder;
-    write_synthetic_cifar10(folder.path(), 1, 50);
-    return split_cifar10(detail::load_cifar10(folder.path(), 50), {200, 50, 20});
-  }();
-  return split;
-}
 
 FullyConnectedNet small_net() {
   return FullyConnectedNet({.hidden = {20}, .normalization = Normalization::batch, .seed = 3});

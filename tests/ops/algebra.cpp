@@ -1,4 +1,5 @@
 #include "../support/graphs.hpp"
+#include "../support/special_numbers.hpp"
 
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/compare.hpp>
@@ -7,17 +8,15 @@
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 
-#include <limits>
-
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::kInf;
 using test::simplified;
 using test::simplified_gradient;
 
 namespace {
 
-constexpr double kInf = std::numeric_limits<double>::infinity();
 const Type kMatrix{DType::f64, {2, 3}};
 const Type kRow{DType::f64, {3}};
 const Type kIntegers{DType::i32, {2, 3}};

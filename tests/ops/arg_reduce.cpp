@@ -1,25 +1,20 @@
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/arg_reduce.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
+#include <tapestry/tests/support/special_numbers.hpp>
 
 #include <cmath>
-#include <limits>
 #include <string>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::kInf;
+using test::kNan;
 
 namespace {
-
-struct Restore {
-  int before = thread_count();
-  ~Restore() { set_thread_count(before); }
-};
-
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
 
 bool is_in(const Shape& axes, int axis) {
   for (const std::int64_t a : axes) {
@@ -89,7 +84,7 @@ struct Case {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(arg_reduce, Restore)
+BOOST_FIXTURE_TEST_SUITE(arg_reduce, test::RestoreThreads)
 
 BOOST_AUTO_TEST_CASE(any_axes_of_any_shape) {
   for (const auto& [shape, axes] : {Case{{}, {}},

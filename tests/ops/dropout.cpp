@@ -1,4 +1,5 @@
 #include "../support/random_tensor.hpp"
+#include "../support/special_numbers.hpp"
 #include "../support/thrown.hpp"
 
 #include <tapestry/core/differentiate.hpp>
@@ -7,7 +8,6 @@
 #include <tapestry/ops/random.hpp>
 
 #include <cmath>
-#include <limits>
 
 #include <boost/test/unit_test.hpp>
 
@@ -75,7 +75,6 @@ BOOST_AUTO_TEST_CASE(the_gradient_has_the_same_mask) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_dropped_leaves_no_trace) {
-  constexpr double kInf = std::numeric_limits<double>::infinity();
   Tape tape;
   const Tensor y = evaluate(tapestry::dropout(tape.constant(Tensor::full({100}, kInf)), 0.5, key_of(4)));
   bool kept = false, dropped = false;

@@ -1,6 +1,7 @@
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/gather.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
 
 #include <algorithm>
 #include <string>
@@ -12,11 +13,6 @@
 using namespace tapestry;
 
 namespace {
-
-struct Restore {
-  int before = thread_count();
-  ~Restore() { set_thread_count(before); }
-};
 
 Tensor random_tensor(const Shape& shape, DType dtype, std::uint64_t stream) {
   Random random(3, stream);
@@ -99,7 +95,7 @@ auto says(const std::string& wanted) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(gather, Restore)
+BOOST_FIXTURE_TEST_SUITE(gather, test::RestoreThreads)
 
 BOOST_AUTO_TEST_CASE(take_picks_along_any_axis) {
   for (const auto& [shape, axis, count] : cases) {

@@ -1,3 +1,4 @@
+#include "../support/restore_threads.hpp"
 #include "../support/simd_targets.hpp"
 
 #include <tapestry/core/error.hpp>
@@ -19,11 +20,6 @@ using namespace tapestry;
 using kernels::GemmShape;
 
 namespace {
-
-struct Restore {
-  int before = thread_count();
-  ~Restore() { set_thread_count(before); }
-};
 
 template <class T>
 std::vector<T> random_values(std::int64_t count, std::uint64_t stream) {
@@ -90,9 +86,22 @@ double bound(std::int64_t k) {
   return double(k + 1) * std::numeric_limits<T>::epsilon();
 }
 
+/// Both types, either operand transposed or not.
+void check_layouts(std::int64_t m, std::int64_t n, std::int64_t k) {
+  for (const bool ta : {false, true}) {
+    for (const bool tb : {false, true}) {
+      const GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
+      BOOST_TEST_CONTEXT(m << " " << n << " " << k << " " << ta << tb) {
+        BOOST_TEST_REQUIRE(worst_error<float>(shape) <= bound<float>(k));
+        BOOST_TEST_REQUIRE(worst_error<double>(shape) <= bound<double>(k));
+      }
+    }
+  }
+}
+
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(gemm, Restore)
+BOOST_FIXTURE_TEST_SUITE(gemm, test::RestoreThreads)
 
 // Around the sizes of vectors and register blocks.
 constexpr std::array kEdges{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33};
@@ -115,17 +124,7 @@ BOOST_DATA_TEST_CASE(every_small_shape_in_every_layout, boost::unit_test::data::
   const SimdTargets only(target);
   for (const std::int64_t m : kEdges) {
     for (const std::int64_t n : kEdges) {
-      for (const std::int64_t k : kEdges) {
-        for (const bool ta : {false, true}) {
-          for (const bool tb : {false, true}) {
-            const GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
-            BOOST_TEST_CONTEXT(m << " " << n << " " << k << " " << ta << tb) {
-              BOOST_TEST_REQUIRE(worst_error<float>(shape) <= bound<float>(k));
-              BOOST_TEST_REQUIRE(worst_error<double>(shape) <= bound<double>(k));
-            }
-          }
-        }
-      }
+      for (const std::int64_t k : kEdges) check_layouts(m, n, k);
     }
   }
 }
@@ -142,17 +141,7 @@ BOOST_DATA_TEST_CASE(thin_products, boost::unit_test::data::make(kTargets), targ
                              {300, 16},
                              {300, 17},
                              {29, 48}}) {
-    for (const std::int64_t k : {255, 256, 257, 1030}) {
-      for (const bool ta : {false, true}) {
-        for (const bool tb : {false, true}) {
-          const GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
-          BOOST_TEST_CONTEXT(m << " " << n << " " << k << " " << ta << tb) {
-            BOOST_TEST_REQUIRE(worst_error<float>(shape) <= bound<float>(k));
-            BOOST_TEST_REQUIRE(worst_error<double>(shape) <= bound<double>(k));
-          }
-        }
-      }
-    }
+    for (const std::int64_t k : {255, 256, 257, 1030}) check_layouts(m, n, k);
   }
 }
 

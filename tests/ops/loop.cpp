@@ -1,5 +1,6 @@
 #include "../support/allocations.hpp"
 #include "../support/loop_case.hpp"
+#include "../support/restore_threads.hpp"
 #include "../support/simd_targets.hpp"
 #include "../support/thrown.hpp"
 
@@ -22,11 +23,6 @@ using namespace tapestry;
 using namespace tapestry::kernels;
 
 namespace {
-
-struct Threads {
-  int before = thread_count();
-  ~Threads() { set_thread_count(before); }
-};
 
 void compare_random_loops(unsigned seed, int count) {
   Generator random(seed);
@@ -150,7 +146,7 @@ BOOST_AUTO_TEST_CASE(random_loops_work_in_place) {
 }
 
 BOOST_AUTO_TEST_CASE(the_number_of_threads_changes_no_bit) {
-  const Threads restore;
+  const test::RestoreThreads restore;
   Generator random(4);
   for (int n = 0; n < 100; ++n) {
     Loop loop = random_loop(random);

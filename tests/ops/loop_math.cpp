@@ -1,6 +1,7 @@
 // How far the elementary functions of fused loops are from the truth, in units of the last place (ulp).
 #include "../support/naive_loop.hpp"
 #include "../support/simd_targets.hpp"
+#include "../support/special_numbers.hpp"
 
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
@@ -18,11 +19,11 @@
 
 using namespace tapestry;
 using namespace tapestry::kernels;
+using test::kNan;
 
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 template <class T>
 std::vector<T> apply(Code code, const std::vector<T>& a, const std::vector<T>& b) {

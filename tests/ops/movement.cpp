@@ -1,5 +1,6 @@
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/movement.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
 
 #include <algorithm>
 #include <numeric>
@@ -11,11 +12,6 @@
 using namespace tapestry;
 
 namespace {
-
-struct Restore {
-  int before = thread_count();
-  ~Restore() { set_thread_count(before); }
-};
 
 // 0, 1, 2, ... so that every element is known by its value.
 Tensor counted(const Shape& shape, DType dtype = DType::i32) {
@@ -91,7 +87,7 @@ Tensor ints(std::initializer_list<std::int32_t> values, const Shape& shape) {
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(movement, Restore)
+BOOST_FIXTURE_TEST_SUITE(movement, test::RestoreThreads)
 
 BOOST_AUTO_TEST_CASE(every_permutation_of_every_kind_of_shape) {
   for (const Shape& shape : {Shape{},

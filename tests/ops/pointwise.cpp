@@ -1,4 +1,5 @@
 #include "../support/graphs.hpp"
+#include "../support/special_numbers.hpp"
 #include "../support/thrown.hpp"
 
 #include <tapestry/core/check_gradients.hpp>
@@ -8,18 +9,14 @@
 #include <tapestry/ops/reduce.hpp>
 
 #include <cmath>
-#include <limits>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
 using test::f64;
+using test::kInf;
+using test::kNan;
 using test::numbers;
-
-namespace {
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-}  // namespace
 
 BOOST_AUTO_TEST_SUITE(pointwise)
 

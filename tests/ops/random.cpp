@@ -1,3 +1,4 @@
+#include "../support/restore_threads.hpp"
 #include "../support/thrown.hpp"
 
 #include <tapestry/core/random.hpp>
@@ -167,12 +168,10 @@ BOOST_AUTO_TEST_CASE(permutations) {
 
 BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
   const auto drawn = [](int threads) {
-    const int before = thread_count();
+    const RestoreThreads restore;
     set_thread_count(threads);
     Tape tape;
-    const Tensor z = evaluate(random_normal(tape, key_at(15, 0), {kMany + 3}));
-    set_thread_count(before);
-    return z;
+    return evaluate(random_normal(tape, key_at(15, 0), {kMany + 3}));
   };
   const Tensor one = drawn(1);
   for (const int threads : {2, 5}) BOOST_TEST(identical(drawn(threads), one));

@@ -1,6 +1,7 @@
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/random.hpp>
+#include <tapestry/tests/support/restore_threads.hpp>
 
 #include <cmath>
 #include <vector>
@@ -13,11 +14,6 @@ using kernels::RandomKey;
 
 namespace {
 
-struct Restore {
-  int before = thread_count();
-  ~Restore() { set_thread_count(before); }
-};
-
 Tensor uniform(const RandomKey& key, DType dtype, std::int64_t n) {
   Tensor y(dtype, {n});
   kernels::random_uniform(key, y.mutable_view());
@@ -28,7 +24,7 @@ const std::vector<RandomKey> keys{{0, 0}, {1, 0}, {0, 1}, {-1, -1}, {0x123456789
 
 }  // namespace
 
-BOOST_FIXTURE_TEST_SUITE(random_kernels, Restore)
+BOOST_FIXTURE_TEST_SUITE(random_kernels, test::RestoreThreads)
 
 BOOST_AUTO_TEST_CASE(each_element_is_a_function_of_key_and_position) {
   for (const RandomKey& key : keys) {

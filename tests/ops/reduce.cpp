@@ -1,4 +1,5 @@
 #include "../support/graphs.hpp"
+#include "../support/special_numbers.hpp"
 #include "../support/thrown.hpp"
 
 #include <tapestry/core/check_gradients.hpp>
@@ -10,19 +11,17 @@
 #include <tapestry/ops/reduce.hpp>
 
 #include <cmath>
-#include <limits>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
 using test::f64;
+using test::kInf;
+using test::kNan;
 using test::numbers;
 using test::simplified;
 
 namespace {
-
-constexpr double kInf = std::numeric_limits<double>::infinity();
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
 
 const Tensor kBlock =
     Tensor::from({0.3, -1.2, 2.5, 0.7, -0.4, 1.1, -0.9, 0.6, 1.7, -2.2, 0.2, 0.8}, {2, 3, 2});

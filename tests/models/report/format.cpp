@@ -1,4 +1,5 @@
 #include <tapestry/models/report/format.hpp>
+#include <tapestry/tests/support/special_numbers.hpp>
 
 #include <cstdlib>
 #include <limits>
@@ -6,10 +7,10 @@
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::kInf;
+using test::kNan;
 
 namespace {
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
 
 template <class T>
 std::string shortest(T value) {

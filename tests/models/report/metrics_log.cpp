@@ -2,6 +2,7 @@
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
 #include <tapestry/tests/support/allocations.hpp>
+#include <tapestry/tests/support/special_numbers.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 
 #include <cmath>
@@ -15,13 +16,13 @@
 
 using namespace tapestry;
 using tapestry::test::TemporaryFolder;
+using test::kInf;
+using test::kNan;
 
 namespace {
 
 constexpr auto kReplace = MetricsLog::Existing::replace;
 constexpr auto kKeep = MetricsLog::Existing::keep;
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
 const std::vector<std::string> kColumns = {"kind", "iteration", "loss"};
 
 std::string read(const std::filesystem::path& path) {

@@ -1,5 +1,6 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/models/report/svg.hpp>
+#include <tapestry/tests/support/special_numbers.hpp>
 #include <tapestry/tests/support/xml_check.hpp>
 
 #include <cmath>
@@ -11,11 +12,11 @@
 using namespace tapestry;
 using tapestry::test::occurrences;
 using tapestry::test::xml_problem;
+using test::kInf;
+using test::kNan;
 
 namespace {
 
-constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr double kInf = std::numeric_limits<double>::infinity();
 constexpr double kMax = std::numeric_limits<double>::max();
 
 // Well-formed, and no number that isn't one has leaked into a coordinate.
