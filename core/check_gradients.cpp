@@ -64,7 +64,7 @@ class Checker {
     Tape reverse;
     x = declare(reverse);
     outputs = function(x);
-    std::vector<Var> wrt;
+    std::vector<Var> wrt, products;
     for (std::size_t i = 0; i < inputs_.size(); ++i) {
       if (!is_floating(inputs_[i].dtype())) continue;
       require(inputs_[i].dtype() == DType::f64, "check_gradients: input ", i, " is ", inputs_[i].type(),
@@ -77,9 +77,9 @@ class Checker {
       cotangents_.emplace_back(y.type());
       const Var c = reverse.input("cotangent", y.type());
       const std::vector<Var> g = gradients(y, wrt, c);
-      products_of_.insert(products_of_.end(), g.begin(), g.end());
+      products.insert(products.end(), g.begin(), g.end());
     }
-    products_ = std::make_unique<Program>(compile(reverse, products_of_));
+    products_ = std::make_unique<Program>(compile(reverse, products));
   }
 
   GradientCheck run() {
@@ -220,7 +220,6 @@ class Checker {
   Random random_;
   std::vector<std::size_t> moved_;  // the floating inputs
   std::vector<Tensor> cotangents_;
-  std::vector<Var> products_of_;
   std::unique_ptr<Program> values_, products_;
   GradientCheck worst_;
 };

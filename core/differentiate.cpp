@@ -137,8 +137,11 @@ void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Ex
 
 }  // namespace
 
-RuleOverride::RuleOverride(const Op& op, const Op& stand_in) { overridden = {&op, &stand_in}; }
-RuleOverride::~RuleOverride() { overridden = {}; }
+RuleOverride::RuleOverride(const Op& op, const Op& stand_in)
+    : hidden_op_(overridden.op), hidden_stand_in_(overridden.stand_in) {
+  overridden = {&op, &stand_in};
+}
+RuleOverride::~RuleOverride() { overridden = {hidden_op_, hidden_stand_in_}; }
 
 std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::optional<Var> cotangent) {
   const Var result = y.var();

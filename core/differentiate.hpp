@@ -20,13 +20,17 @@ std::vector<Var> gradients(const Operand& y, std::span<const State> wrt, std::op
 Var gradient(const Operand& y, const Operand& x, std::optional<Var> cotangent = {});
 
 /// While it lives, this thread differentiates `op` by the rules of `stand_in`: for tests, which break rules
-/// to see that the checks notice.
+/// to see that the checks notice. One at a time; a
+/// second hides the first while it lives.
 class RuleOverride {
  public:
   RuleOverride(const Op& op, const Op& stand_in);
   ~RuleOverride();
   RuleOverride(const RuleOverride&) = delete;
   RuleOverride& operator=(const RuleOverride&) = delete;
+
+ private:
+  const Op *hidden_op_, *hidden_stand_in_;
 };
 
 }  // namespace tapestry

@@ -24,8 +24,10 @@ struct Group {
   Shape extents{};
   int row = kNoRows;  // the first dimension of a row
   kernels::Lane lane{};
-  std::size_t instructions = 0;
-  std::unordered_set<ValueId> inputs{};  // made elsewhere
+  // How full it is, kept up to date by whoever adds to `nodes` or `recomputed`: joining asks whether the sums
+  // of two groups are still within the limits below.
+  std::size_t instructions = 0;          // of all its loops together
+  std::unordered_set<ValueId> inputs{};  // what is made elsewhere
 
   bool makes(ValueId id) const {
     return std::ranges::binary_search(nodes, id) || std::ranges::find(recomputed, id) != recomputed.end();

@@ -1,6 +1,7 @@
 #include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/registry.hpp>
+#include <tapestry/core/run/interpret.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
@@ -40,6 +41,27 @@ BOOST_AUTO_TEST_CASE(a_broken_rule_fails) {
   const GradientCheck check = tapestry::check_gradients(f, {x});
   BOOST_TEST(!check.passes(1e-7));
   BOOST_TEST(check.error > 4e-4);
+}
+
+BOOST_AUTO_TEST_CASE(an_override_within_another_ends_alone) {
+  const Op& exp_op = registry().at("exp");
+  Op broken = exp_op, worse = exp_op;
+  broken.vjp[0] = [](const Vjp& v) { return v.g * v.y * 2; };
+  worse.vjp[0] = [](const Vjp& v) { return v.g * v.y * 3; };
+  const auto slope = [] {
+    Tape tape;
+    const Var x = tape.constant(Tensor::scalar(0.0));
+    return evaluate(gradient(exp(x), x)).item();
+  };
+  {
+    const RuleOverride first(exp_op, broken);
+    {
+      const RuleOverride second(exp_op, worse);
+      BOOST_TEST(slope() == 3);
+    }
+    BOOST_TEST(slope() == 2);
+  }
+  BOOST_TEST(slope() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(parameters_are_moved_and_put_back) {
