@@ -15,10 +15,17 @@ class Hasher final : public FieldVisitor {
   void operator()(std::string_view, const Shape& v) override {
     for (const std::int64_t extent : v) mix(std::hash<std::int64_t>{}(extent));
   }
-  // A prefix is enough to tell constants apart in practice; equality compares all of it.
+  // Small constants whole; of large ones the two ends and a sample between, for many begin and end alike
+  // (padding, masks). Equality compares all of it.
   void operator()(std::string_view, const Tensor& v) override {
-    const auto* bytes = static_cast<const char*>(v.data());
-    mix(std::hash<std::string_view>{}({bytes, std::min<std::size_t>(v.bytes(), 256)}));
+    const std::string_view bytes(static_cast<const char*>(v.data()), v.bytes());
+    constexpr std::size_t kPieces = 32, kPiece = 16;
+    if (bytes.size() <= kPieces * kPiece) return mix(std::hash<std::string_view>{}(bytes));
+    for (std::size_t i = 0; i < kPieces; ++i) {
+      const std::size_t at = (bytes.size() - kPiece) / (kPieces - 1) * i;
+      mix(std::hash<std::string_view>{}(bytes.substr(at, kPiece)));
+    }
+    mix(std::hash<std::string_view>{}(bytes.substr(bytes.size() - kPiece)));
   }
   std::size_t value = 0;
 
