@@ -24,7 +24,8 @@ void demand(bool condition, const Parts&... parts) {
 
 std::vector<std::int64_t> parse_hidden(const std::string& list) {
   std::vector<std::int64_t> sizes;
-  for (std::size_t at = 0; at < list.size();) {
+  // A comma at the end has an empty number after it.
+  for (std::size_t at = 0; !list.empty() && at <= list.size();) {
     const std::size_t comma = std::min(list.find(',', at), list.size());
     std::int64_t size = 0;
     const auto [end, error] = std::from_chars(list.data() + at, list.data() + comma, size);
@@ -117,6 +118,7 @@ Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
   demand(config.learning_rate > 0 && std::isfinite(config.learning_rate),
          "--learning-rate must be positive and finite, not ", config.learning_rate);
   demand(config.lr_decay > 0, "--lr-decay must be positive");
+  demand(config.decay_every > 0, "--decay-every must be positive");
   demand(config.epochs >= 0, "--epochs can't be negative");
   demand(config.warm_up >= 0, "--warm-up can't be negative");
   const std::int64_t steps = std::max<std::int64_t>(config.epochs * steps_per_epoch, 1);
@@ -125,10 +127,13 @@ Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
   if (config.schedule == "exponential") {
     schedule = exponential_schedule(config.learning_rate, config.lr_decay, steps_per_epoch);
   }
+  if (config.schedule == "step") {
+    schedule = step_schedule(config.learning_rate, config.lr_decay, config.decay_every * steps_per_epoch);
+  }
   if (config.schedule == "cosine") schedule = cosine_schedule(config.learning_rate, steps);
   if (config.schedule == "linear") schedule = linear_schedule(config.learning_rate, steps);
-  demand(bool(schedule), "--schedule is constant, exponential, cosine or linear, not '", config.schedule,
-         "'");
+  demand(bool(schedule), "--schedule is constant, exponential, step, cosine or linear, not '",
+         config.schedule, "'");
   return config.warm_up > 0 ? warm_up(config.warm_up, schedule) : schedule;
 }
 

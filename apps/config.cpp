@@ -2,6 +2,7 @@
 
 #include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/report/format.hpp>
+#include <tapestry/optim/adaptive.hpp>
 
 #include <fstream>
 #include <iostream>
@@ -73,22 +74,24 @@ po::options_description model_options(Config& c) {
 
 po::options_description training_options(Config& c) {
   po::options_description options("Training");
-  options.add_options()                                                                                 //
-      ("optimizer", with_default(c.optimizer), "sgd, momentum, nesterov, rmsprop, adam or adamw")       //
-      ("learning-rate", with_default(c.learning_rate), "of the first step")                             //
-      ("momentum", with_default(c.momentum), "of momentum and nesterov")                                //
-      ("decay", with_default(c.decay), "of rmsprop's average")                                          //
-      ("beta1", with_default(c.beta1), "of adam and adamw")                                             //
-      ("beta2", with_default(c.beta2), "of adam and adamw")                                             //
-      ("epsilon", with_default(c.epsilon), "of rmsprop, adam and adamw")                                //
-      ("weight-decay", with_default(c.weight_decay), "added to the gradient; decoupled for adamw")      //
-      ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")  //
-      ("schedule", with_default(c.schedule), "constant, exponential (by epoch), cosine or linear")      //
-      ("lr-decay", with_default(c.lr_decay), "exponential: factor after each epoch")                    //
-      ("warm-up", with_default(c.warm_up), "steps over which the learning rate rises")                  //
-      ("epochs", with_default(c.epochs), "passes over the training images")                             //
-      ("batch-size", with_default(c.batch_size), "images a step")                                       //
-      ("num-train", with_default(c.num_train), "training images to use, the first ones")                //
+  options.add_options()                                                                            //
+      ("optimizer", with_default(c.optimizer), "sgd, momentum, nesterov, rmsprop, adam or adamw")  //
+      ("learning-rate", with_default(c.learning_rate), "of the first step")                        //
+      ("momentum", with_default(c.momentum), "of momentum and nesterov")                           //
+      ("decay", with_default(c.decay), "of rmsprop's average")                                     //
+      ("beta1", with_default(c.beta1), "of adam and adamw")                                        //
+      ("beta2", with_default(c.beta2), "of adam and adamw")                                        //
+      ("epsilon", with_default(c.epsilon), "of rmsprop, adam and adamw")                           //
+      ("weight-decay", with_default(c.weight_decay),
+       "added to the gradient; decoupled for adamw, whose default is 0.01")                               //
+      ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")    //
+      ("schedule", with_default(c.schedule), "constant, exponential (by epoch), step, cosine or linear")  //
+      ("lr-decay", with_default(c.lr_decay), "exponential and step: factor of the learning rate")         //
+      ("decay-every", with_default(c.decay_every), "step: epochs from one factor to the next")            //
+      ("warm-up", with_default(c.warm_up), "steps over which the learning rate rises")                    //
+      ("epochs", with_default(c.epochs), "passes over the training images")                               //
+      ("batch-size", with_default(c.batch_size), "images a step")                                         //
+      ("num-train", with_default(c.num_train), "training images to use, the first ones")                  //
       ("train-samples", with_default(c.train_samples),
        "training images looked at for the training accuracy")  //
       ("checkpoint-every", with_default(c.checkpoint_every), "steps between checkpoints; 0: each epoch");
@@ -133,6 +136,11 @@ bool parse(std::span<const std::string> arguments, const po::options_description
     throw UsageError(mistake.what());
   }
   return true;
+}
+
+void complete(Config& config, const po::variables_map& values) {
+  if (config.optimizer == "adamw" && values["weight-decay"].defaulted())
+    config.weight_decay = AdamW{}.weight_decay;
 }
 
 std::vector<std::pair<std::string, std::string>> settings(const Config& c) {

@@ -41,6 +41,7 @@ struct Config {
   double clip_norm = 0;
   std::string schedule = "exponential";
   double lr_decay = 0.9;
+  std::int64_t decay_every = 3;
   std::int64_t warm_up = 0;
 
   std::int64_t epochs = 10;
@@ -64,6 +65,9 @@ boost::program_options::options_description data_options(Config& config);
 bool parse(std::span<const std::string> arguments, const boost::program_options::options_description& options,
            const std::string& usage, boost::program_options::variables_map& values,
            const std::vector<std::string>& positional = {});
+
+/// Sets what wasn't given and hangs on another setting: adamw's weight decay.
+void complete(Config& config, const boost::program_options::variables_map& values);
 
 /// "name = value" for each setting, as config.ini has them.
 std::vector<std::pair<std::string, std::string>> settings(const Config& config);

@@ -77,6 +77,7 @@ int describe(std::span<const std::string> arguments) {
   options.add(output);
   po::variables_map values;
   if (!parse(arguments, options, "describe [OPTIONS]", values)) return kDone;
+  complete(config, values);
 
   const std::unique_ptr<Model> model = make_model(config);
   if (config.batch_size < 1) throw UsageError("--batch-size must be at least 1");

@@ -50,6 +50,7 @@ int train(std::span<const std::string> arguments) {
   options.add(run);
   po::variables_map values;
   if (!parse(arguments, options, "train [OPTIONS]", values)) return kDone;
+  complete(config, values);
 
   if (!resume.empty()) {
     if (!out.empty()) throw UsageError("--resume goes on in the run's own folder; leave out --out");

@@ -2,6 +2,7 @@
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/report/metrics_table.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
@@ -56,6 +57,34 @@ BOOST_AUTO_TEST_CASE(training_leaves_a_run_folder) {
   BOOST_TEST(contains(report, "<svg"));
   BOOST_TEST(contains(report, "synthetic stand-in"));
   for (const char* elsewhere : {"src=\"http", "<link", "@import"}) BOOST_TEST(!contains(report, elsewhere));
+}
+
+BOOST_AUTO_TEST_CASE(a_learning_rate_in_steps) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  const ChildResult result =
+      cifar_train(small_training(run, {"--epochs", "5", "--schedule", "step", "--lr-decay", "0.5",
+                                       "--decay-every", "2", "--learning-rate", "0.016"}));
+  BOOST_TEST(result.code == 0, result.err);
+  const MetricPoints rates = load_metrics(run / "metrics.csv").points("epoch", "learning_rate", "epoch");
+  const std::vector<double> expected = {0.016, 0.016, 0.016, 0.008, 0.008, 0.004};  // before the first, too
+  BOOST_TEST(rates.y == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(weight_decay_unless_given) {
+  const TemporaryFolder place;
+  const auto decay = [&](const char* name, const Words& more) {
+    const ChildResult result = cifar_train(small_training(place / name, more));
+    BOOST_TEST(result.code == 0, result.err);
+    return line(file_content(place / name / "config.ini"), "weight-decay");
+  };
+  BOOST_TEST(decay("adam", {"--epochs", "0"}) == "weight-decay = 0");
+  BOOST_TEST(decay("adamw", {"--epochs", "0", "--optimizer", "adamw"}) == "weight-decay = 0.01");
+  BOOST_TEST(decay("none", {"--epochs", "0", "--optimizer", "adamw", "--weight-decay", "0"}) ==
+             "weight-decay = 0");
+  // A run goes on with what it began with.
+  BOOST_TEST(cifar_train({"train", "--resume", (place / "none").string()}).code == 0);
+  BOOST_TEST(line(file_content(place / "none" / "config.ini"), "weight-decay") == "weight-decay = 0");
 }
 
 BOOST_AUTO_TEST_CASE(evaluating) {
