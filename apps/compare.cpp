@@ -20,6 +20,25 @@ struct Contender {
   double learning_rate;
 };
 
+struct Planned {
+  Config config;
+  fs::path folder;
+  bool begun;
+};
+
+/// Is there a run to go on with? Throws if it has other settings than are asked for now.
+bool can_resume(const fs::path& folder, const Config& config) {
+  if (!fs::exists(folder / "config.ini")) return false;
+  const auto before = settings(read_config(folder / "config.ini")), now = settings(config);
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const auto& [name, value] = now[i];
+    if (name == "threads" || name == "data" || before[i].second == value) continue;
+    throw UsageError(text("--resume: the run in ", folder.string(), " has ", name, " = ", before[i].second,
+                          ", not ", value));
+  }
+  return true;
+}
+
 }  // namespace
 
 int compare(std::span<const std::string> arguments) {
@@ -31,6 +50,7 @@ int compare(std::span<const std::string> arguments) {
   config.num_train = 4000;
   config.epochs = 5;
   std::string out = "runs/compare";
+  bool resume = false;
   po::options_description options;
   options.add(model_options(config)).add(data_options(config));
   po::options_description run("Run");
@@ -39,8 +59,10 @@ int compare(std::span<const std::string> arguments) {
        "passes over the training images")                                                               //
       ("batch-size", po::value(&config.batch_size)->default_value(config.batch_size), "images a step")  //
       ("num-train", po::value(&config.num_train)->default_value(config.num_train),
-       "training images, the first ones")  //
-      ("out", po::value(&out)->default_value(out), "folder of the five runs and their report");
+       "training images, the first ones")                                                       //
+      ("out", po::value(&out)->default_value(out), "folder of the five runs and their report")  //
+      ("resume", po::bool_switch(&resume),
+       "go on with the runs that were begun in that folder, keep those that are done");
   options.add(run);
   po::variables_map values;
   if (!parse(arguments, options, "compare [OPTIONS]", values)) return kDone;
@@ -49,18 +71,26 @@ int compare(std::span<const std::string> arguments) {
   const Contender contenders[] = {
       {"sgd", 1e-2}, {"momentum", 1e-2}, {"nesterov", 1e-2}, {"adam", 1e-3}, {"rmsprop", 2e-4}};
   check_settings(config);
-  const Cifar10Split data = load_data(config);
-  for (const Contender& contender : contenders) make_run_folder(fs::path(out) / contender.optimizer);
-
-  std::vector<ComparedRun> runs;
+  std::vector<Planned> planned;
   for (const Contender& contender : contenders) {
     config.optimizer = contender.optimizer;
     config.learning_rate = contender.learning_rate;
     const fs::path folder = fs::path(out) / contender.optimizer;
-    std::cout << contender.optimizer << ", learning rate " << contender.learning_rate << std::endl;
-    if (train_run(config, data, {folder, false, "cifar_train compare"}, std::cout).interrupted)
+    planned.push_back({config, folder, resume && can_resume(folder, config)});
+  }
+  const Cifar10Split data = load_data(config);
+  for (const Planned& each : planned) {
+    if (!each.begun) make_run_folder(each.folder, "--resume");
+  }
+
+  std::vector<ComparedRun> runs;
+  for (const auto& [run_config, folder, begun] : planned) {
+    std::cout << run_config.optimizer << ", learning rate " << run_config.learning_rate << std::endl;
+    if (train_run(run_config, data, {folder, begun, "cifar_train compare"}, std::cout).interrupted) {
+      std::cout << "interrupted; go on with the same words and --resume\n";
       return kInterrupted;
-    runs.push_back({contender.optimizer, load_metrics(folder / "metrics.csv")});
+    }
+    runs.push_back({run_config.optimizer, load_metrics(folder / "metrics.csv")});
   }
   const std::string subtitle =
       text("hidden layers ", config.hidden, "; ", config.num_train, " images, ", config.epochs, " epochs",

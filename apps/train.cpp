@@ -74,7 +74,7 @@ int train(std::span<const std::string> arguments) {
                          !resume.empty(), joined(arguments), profile};
   check_settings(config);
   const Cifar10Split data = load_data(config);
-  if (!where.resume) make_run_folder(where.folder);
+  if (!where.resume) make_run_folder(where.folder, "--resume " + where.folder.string());
 
   const RunResult result = train_run(config, data, where, std::cout);
   std::cout << "best validation accuracy " << format_fixed(result.best_validation_accuracy, 4)

@@ -10,6 +10,7 @@
 #include <tapestry/models/report/progress.hpp>
 #include <tapestry/models/report/run_report.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -72,11 +73,27 @@ void report_profile(const Profiler& profiler, const kernels::MachineLimits& limi
       << "\ntrace, for https://ui.perfetto.dev: " << (folder / "trace.json").string() << '\n';
 }
 
+/// Was the run in this folder ended before it saved anything? Nothing is lost by beginning again. Without a
+/// checkpoint, but with steps that were recorded after one, something is missing.
+bool has_only_begun(const fs::path& folder) {
+  if (fs::exists(folder / "last.safetensors")) return false;
+  if (!fs::exists(folder / "metrics.csv")) return true;
+  const MetricPoints steps = load_metrics(folder / "metrics.csv").points("iteration", "iteration", "");
+  return std::ranges::none_of(steps.x, [](double iteration) { return iteration > 0; });
+}
+
+/// The checkpoint just resumed from was trained on images of this mean.
+void check_same_images(const StateDict& state, const Cifar10Split& data, const fs::path& checkpoint) {
+  if (identical(state.at(kMeanImage).value(), data.mean)) return;
+  throw UsageError(text("these are not the images that ", checkpoint.string(),
+                        " was trained on: their mean differs from the one kept there; name those by --data"));
+}
+
 }  // namespace
 
-void make_run_folder(const fs::path& folder) {
+void make_run_folder(const fs::path& folder, const std::string& resume) {
   if (fs::exists(folder / "config.ini")) {
-    throw UsageError(text(folder.string(), " already holds a run: go on with --resume ", folder.string(),
+    throw UsageError(text(folder.string(), " already holds a run: go on with ", resume,
                           ", or choose another folder by --out"));
   }
   std::error_code error;
@@ -154,15 +171,20 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
 
   Trainer trainer(*model, data, make_optimizer(config, model->state()), trainer_options);
   running = &trainer;
-  if (options.resume) {
+  const bool resume = options.resume && !has_only_begun(options.folder);
+  if (options.resume && !resume) {
+    out << options.folder.string() << " has no checkpoint yet: the run begins again\n";
+  }
+  if (resume) {
     const Metadata metadata = trainer.resume(last, best);
+    check_same_images(model->state(), data, last);
     if (const auto it = metadata.find("seconds"); it != metadata.end())
       seconds_before = std::stod(it->second);
     clock = Clock(seconds_before);
   }
   log.emplace(options.folder, metrics_columns(),
-              options.resume ? MetricsLog::Existing::keep : MetricsLog::Existing::replace);
-  if (options.resume) log->truncate_after(trainer.iteration());
+              resume ? MetricsLog::Existing::keep : MetricsLog::Existing::replace);
+  if (resume) log->truncate_after(trainer.iteration());
   write_config(options.folder / "config.ini", config);
   progress.emplace(out, detect_terminal(STDOUT_FILENO), config.epochs, steps_per_epoch);
 

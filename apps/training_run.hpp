@@ -15,7 +15,7 @@ namespace tapestry::app {
 
 struct RunOptions {
   std::filesystem::path folder;
-  bool resume = false;
+  bool resume = false;   // from its last checkpoint, if it came to one
   std::string command;   // that repeats it, for the report
   bool profile = false;  // print where the time went and leave profile.txt and trace.json
 };
@@ -32,7 +32,8 @@ struct RunResult {
 RunResult train_run(const Config& config, const Cifar10Split& data, const RunOptions& options,
                     std::ostream& out);
 
-/// Makes the folder of a new run; throws if it can't, or if there is a run in it already.
-void make_run_folder(const std::filesystem::path& folder);
+/// Makes the folder of a new run; throws if it can't, or if there is a run in it already, which `resume`
+/// would go on with.
+void make_run_folder(const std::filesystem::path& folder, const std::string& resume);
 
 }  // namespace tapestry::app

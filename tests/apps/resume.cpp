@@ -158,4 +158,86 @@ BOOST_AUTO_TEST_CASE(kill_in_the_middle_of_an_epoch) {
   check_as_uninterrupted(run, place / "whole", epochs);
 }
 
+BOOST_AUTO_TEST_CASE(ended_before_the_first_checkpoint) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run", whole = place / "whole";
+  BOOST_REQUIRE(cifar_train(small_training(whole)).code == 0);
+  const std::string rows = file_content(whole / "metrics.csv");
+  const std::size_t header = rows.find('\n') + 1, first_row = rows.find('\n', header) + 1;
+  for (const std::size_t recorded : {std::size_t(0), header, first_row}) {
+    fs::remove_all(run);
+    fs::create_directory(run);
+    fs::copy_file(whole / "config.ini", run / "config.ini");
+    if (recorded > 0) write_file(run / "metrics.csv", std::string_view(rows).substr(0, recorded));
+    const ChildResult result = cifar_train({"train", "--resume", run.string()});
+    BOOST_TEST(result.code == 0, result.err);
+    BOOST_TEST(result.out.starts_with(run.string() + " has no checkpoint yet: the run begins again\n"));
+    check_same_run(run, whole);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(with_other_images) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  BOOST_REQUIRE(cifar_train(small_training(run)).code == 0);
+  const fs::path other = cifar10_without(place / "other", "data_batch_1.bin");
+  std::string images = file_content(cifar10_folder() / "data_batch_1.bin");
+  for (std::size_t i = 1; i < 1000; ++i) images[i] = char(~images[i]);
+  write_file(other / "data_batch_1.bin", images);
+  const std::string last = file_content(run / "last.safetensors");
+  const std::string rows = file_content(run / "metrics.csv");
+  const Words words{"train", "--resume", run.string(), "--epochs", "3", "--data"};
+  const auto resume_with = [&](const fs::path& data) {
+    Words all = words;
+    all.push_back(data.string());
+    return cifar_train(all);
+  };
+  const ChildResult result = resume_with(other);
+  BOOST_TEST(result.code == 2);
+  BOOST_TEST(one_sentence(complaint(result)));
+  BOOST_TEST(result.err.find("these are not the images that " + (run / "last.safetensors").string()) !=
+             std::string::npos);
+  BOOST_TEST((file_content(run / "last.safetensors") == last));
+  BOOST_TEST((file_content(run / "metrics.csv") == rows));
+  BOOST_TEST(resume_with(cifar10_without(place / "same", "")).code == 0);
+}
+
+BOOST_AUTO_TEST_CASE(comparison) {
+  const TemporaryFolder place;
+  const auto compare = [&](const fs::path& out, const Words& more) {
+    Words words{"compare",     "--data",    cifar10_folder().string(),
+                "--num-train", "400",       "--batch-size",
+                "50",          "--epochs",  "6",
+                "--out",       out.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    return words;
+  };
+  const fs::path out = place / "out", whole = place / "whole";
+  const Words net{"--hidden", "10,10"};
+  Child child(TAPESTRY_CIFAR_TRAIN, compare(out, net));
+  BOOST_REQUIRE(wait_for_checkpoint(child, out / "nesterov", [](std::int64_t) { return true; }));
+  child.send(SIGINT);
+  const ChildResult begun = child.wait();
+  BOOST_TEST(begun.code == 130);
+  BOOST_TEST(begun.out.find("interrupted; go on with the same words and --resume\n") != std::string::npos);
+  BOOST_TEST(!fs::exists(out / "report.html"));
+
+  const ChildResult again = cifar_train(compare(out, net));
+  BOOST_TEST(again.code == 2);
+  BOOST_TEST(again.err.find("already holds a run: go on with --resume, or") != std::string::npos, again.err);
+  const ChildResult other = cifar_train(compare(out, {"--hidden", "11", "--resume"}));
+  BOOST_TEST(other.code == 2);
+  BOOST_TEST(other.err.find("has hidden = 10,10, not 11") != std::string::npos, other.err);
+
+  const auto kept = fs::last_write_time(out / "sgd/last.safetensors");
+  const ChildResult rest = cifar_train(compare(out, {"--hidden", "10,10", "--resume"}));
+  BOOST_TEST(rest.code == 0, rest.err);
+  BOOST_TEST((fs::last_write_time(out / "sgd/last.safetensors") == kept));  // not trained again
+  BOOST_TEST(fs::exists(out / "report.html"));
+  BOOST_TEST(cifar_train(compare(whole, net)).code == 0);
+  for (const char* rule : {"sgd", "momentum", "nesterov", "adam", "rmsprop"}) {
+    BOOST_TEST_CONTEXT(rule) { check_same_run(out / rule, whole / rule); }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
