@@ -131,6 +131,12 @@ struct Kernel {
     if (How::kPlanes == 2) std::fill_n(to + plane, count, Held(0));
   }
 
+  /// The largest or the smallest lane, if none is NaN.
+  template <class D>
+  static HWY_INLINE hn::Vec<D> of_lanes(D d, hn::Vec<D> v) {
+    return reduce == Reduce::max ? hn::MaxOfLanes(d, v) : hn::MinOfLanes(d, v);
+  }
+
   static T one_row(const T* row, std::int64_t columns) {
     if constexpr (!kVectors) {
       T total = identity<T, reduce>();
@@ -159,11 +165,8 @@ struct Kernel {
       if constexpr (reduce == Reduce::sum) {
         return hn::GetLane(hn::SumOfLanes(d, all));
       } else {
-        HWY_ALIGN T values[HWY_MAX_BYTES / sizeof(T)];
-        hn::Store(all, d, values);
-        T total = values[0];
-        for (std::int64_t k = 1; k < lanes; ++k) total = gather_one<reduce>(total, values[k]);
-        return total;
+        return hn::AllFalse(d, hn::IsNaN(all)) ? hn::GetLane(of_lanes(d, all))
+                                               : std::numeric_limits<T>::quiet_NaN();
       }
     }
   }
