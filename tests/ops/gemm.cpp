@@ -295,6 +295,57 @@ BOOST_DATA_TEST_CASE(a_tile_adds_to_what_is_there_and_honours_leading_dimensions
   BOOST_TEST(c == (std::vector<double>{9, 9, 0, 0, 9, 9, 0, 0}));
 }
 
+/// A product within larger matrices, of whole numbers so that sums are exact; what is around the result
+/// stays.
+template <class T>
+bool fits_in(kernels::GemmTile t) {
+  t.lda = (t.transpose_a ? t.m : t.k) + 3;
+  t.ldb = (t.transpose_b ? t.k : t.n) + 5;
+  t.ldc = t.n + 40;
+  const auto whole = [](std::int64_t count, std::uint64_t stream) {
+    std::vector<T> values = random_values<T>(count, stream);
+    for (T& value : values) value = std::floor(value * 4);
+    return values;
+  };
+  const std::vector<T> a = whole((t.transpose_a ? t.k : t.m) * t.lda, 3);
+  const std::vector<T> b = whole((t.transpose_b ? t.n : t.k) * t.ldb, 4);
+  std::vector<T> c = whole((t.m + 1) * t.ldc, 5), expected = c;
+  for (std::int64_t i = 0; i < t.m; ++i) {
+    for (std::int64_t j = 0; j < t.n; ++j) {
+      T& sum = expected[std::size_t(i * t.ldc + j)];
+      if (!t.accumulate) sum = 0;
+      for (std::int64_t p = 0; p < t.k; ++p) {
+        sum += a[std::size_t(t.transpose_a ? p * t.lda + i : i * t.lda + p)] *
+               b[std::size_t(t.transpose_b ? j * t.ldb + p : p * t.ldb + j)];
+      }
+    }
+  }
+  kernels::gemm_tile(t, a.data(), b.data(), c.data());
+  return c == expected;
+}
+
+BOOST_DATA_TEST_CASE(tiles_of_larger_matrices, boost::unit_test::data::make(kTargets), target) {
+  const SimdTargets only(target);
+  for (const std::int64_t m : {1, 5, 17, 60}) {
+    for (const std::int64_t n : {1, 5, 17, 33, 60, 71}) {
+      for (const std::int64_t k : {1, 5, 60, 300}) {
+        for (const int flags : {0, 1, 2, 3, 4, 5, 6, 7}) {
+          const kernels::GemmTile tile{.m = m,
+                                       .n = n,
+                                       .k = k,
+                                       .transpose_a = (flags & 1) != 0,
+                                       .transpose_b = (flags & 2) != 0,
+                                       .accumulate = (flags & 4) != 0};
+          BOOST_TEST_CONTEXT(m << " " << n << " " << k << " " << flags) {
+            BOOST_TEST(fits_in<float>(tile));
+            BOOST_TEST(fits_in<double>(tile));
+          }
+        }
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(what_openblas_cannot_count_is_refused) {
   const SimdTargets only(HWY_SCALAR);
   float x = 0;
