@@ -1,5 +1,6 @@
 #include <tapestry/core/compile/arena.hpp>
 #include <tapestry/core/compile/fuse.hpp>
+#include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/language.hpp>
@@ -155,7 +156,9 @@ class Planner {
     const kernels::LoopOutput& output = task.loop->outputs[position];
     if (output.reduce != kernels::Reduce::none) return false;
     for (std::size_t i = 0; i < task.reads.size(); ++i) {
-      if (storage(task.reads[i]) == old && task.loop->inputs[i].strides != output.strides) return false;
+      if (storage(task.reads[i]) == old &&
+          !same_walk(task.loop->extents, task.loop->inputs[i].strides, output.strides))
+        return false;
     }
     return true;
   }

@@ -148,8 +148,12 @@ class Walk {
     const kernels::LoopOutput& output = task.loop->outputs.at(w);
     const kernels::LoopInput& input = task.loop->inputs.at(r);
     check(output.reduce == kernels::Reduce::none, name(made), " is reduced over ", name(old));
-    check(output.dtype == input.dtype && output.strides == input.strides, name(made), " is written over ",
-          name(old), ", which is read in another order");
+    check(output.dtype == input.dtype, name(made), " is written over ", name(old), ", of another dtype");
+    const Shape& extents = task.loop->extents;
+    for (int d = 0; d < extents.rank(); ++d) {
+      check(extents[d] == 1 || output.strides[d] == input.strides[d], name(made), " is written over ",
+            name(old), ", which is read in another order");
+    }
   }
 
   void copies() {
