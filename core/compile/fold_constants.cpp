@@ -23,7 +23,7 @@ Graph fold_constants(const Graph& graph) {
           if (!value) return {};
           views.push_back(value->view());
         }
-        return tape.constant(run_op(*node.op, node.attrs, views, node.type), node.at);
+        return tape.constant(run_op(node, views), node.at);
       });
 }
 

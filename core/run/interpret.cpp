@@ -5,10 +5,18 @@
 
 namespace tapestry {
 
-Tensor run_op(const Op& op, const Attrs& attrs, std::span<const ConstView> inputs, const Type& type) {
-  Tensor result(type);
-  if (op.kernel) {
-    op.kernel({inputs, result.mutable_view(), attrs});
+void run_kernel(const Node& node, std::span<const ConstView> inputs, const View& y) {
+  try {
+    node.op->kernel({inputs, y, node.attrs});
+  } catch (const Error& refusal) {
+    throw Error(text(to_string(node.at), ": ", refusal.what()));
+  }
+}
+
+Tensor run_op(const Node& node, std::span<const ConstView> inputs) {
+  Tensor result(node.type);
+  if (node.op->kernel) {
+    run_kernel(node, inputs, result.mutable_view());
     return result;
   }
   std::vector<Type> types;
@@ -17,7 +25,7 @@ Tensor run_op(const Op& op, const Attrs& attrs, std::span<const ConstView> input
     types.push_back(input.type);
     data.push_back(input.data);
   }
-  const kernels::CompiledLoop loop(op.loop(types, type, attrs));
+  const kernels::CompiledLoop loop(node.op->loop(types, node.type, node.attrs));
   Tensor scratch(DType::u8, {std::int64_t(loop.scratch_bytes())});
   void* const out[] = {result.mutable_data()};
   loop.run(data, out, scratch.mutable_data());
@@ -47,7 +55,7 @@ std::vector<Tensor> interpret(const Graph& graph, std::span<const Tensor> argume
     } else {
       inputs.clear();
       for (const ValueId input : expanded.inputs(id)) inputs.push_back(std::as_const(values[input]).view());
-      values[id] = run_op(*node.op, node.attrs, inputs, node.type);
+      values[id] = run_op(node, inputs);
     }
     if (observe && !observe(expanded, id, values[id])) break;
   }

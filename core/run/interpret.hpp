@@ -11,8 +11,10 @@
 
 namespace tapestry {
 
-/// Computes one primitive op: views in, a tensor of `type` out.
-Tensor run_op(const Op& op, const Attrs& attrs, std::span<const ConstView> inputs, const Type& type);
+/// Computes a node whose op is a primitive: views in, a tensor out.
+Tensor run_op(const Node& node, std::span<const ConstView> inputs);
+/// The same for ops with a kernel, into `y`. What a kernel refuses is an error at the node's line.
+void run_kernel(const Node& node, std::span<const ConstView> inputs, const View& y);
 
 /// Called with each value as it is computed, in order; may return false to stop.
 using Observer = std::function<bool(const Graph&, ValueId, const Tensor&)>;

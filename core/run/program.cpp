@@ -226,8 +226,7 @@ struct Program::Impl {
     }
     for (std::size_t i = 0; i < task.reads.size(); ++i) views[i] = {addresses[task.reads[i]], step.types[i]};
     const ValueId id = task.writes.front();
-    step.node->op->kernel(
-        {std::span(views).first(task.reads.size()), {addresses[id], step.node->type}, step.node->attrs});
+    run_kernel(*step.node, std::span(views).first(task.reads.size()), {addresses[id], step.node->type});
   }
 
   void execute_watched(std::size_t t) {

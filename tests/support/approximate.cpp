@@ -185,7 +185,7 @@ Approximate drawn(const Node& node, const Approximate& key) {
     given.mutable_values<std::int64_t>()[i] = std::int64_t(key.value[i]);
   }
   const ConstView view = std::as_const(given).view();
-  return exact(run_op(*node.op, node.attrs, {&view, 1}, node.type));
+  return exact(run_op(node, {&view, 1}));
 }
 
 Approximate computed(const Node& node, std::span<const Approximate* const> x) {
