@@ -35,6 +35,11 @@ po::typed_value<double>* with_default(double& target) {
   return po::value<double>(&target)->default_value(target, shown(target));
 }
 
+/// A switch, which a config file can turn off again.
+po::typed_value<bool>* with_default(bool& target) {
+  return po::value<bool>(&target)->default_value(target, target ? "yes" : "no")->implicit_value(true, "yes");
+}
+
 /// Any command takes a run's config.ini: what another command would make of a line is no mistake here.
 void store_file(const std::string& path, const po::options_description& options, po::variables_map& values) {
   std::ifstream file(path);
@@ -89,9 +94,11 @@ po::options_description training_options(Config& c) {
       ("lr-decay", with_default(c.lr_decay), "exponential and step: factor of the learning rate")         //
       ("decay-every", with_default(c.decay_every), "step: epochs from one factor to the next")            //
       ("warm-up", with_default(c.warm_up), "steps over which the learning rate rises")                    //
-      ("epochs", with_default(c.epochs), "passes over the training images")                               //
-      ("batch-size", with_default(c.batch_size), "images a step")                                         //
-      ("num-train", with_default(c.num_train), "training images to use, the first ones")                  //
+      ("check-gradients", with_default(c.check_gradients),
+       "refuse a step whose gradients overflow; --clip-norm always does")                 //
+      ("epochs", with_default(c.epochs), "passes over the training images")               //
+      ("batch-size", with_default(c.batch_size), "images a step")                         //
+      ("num-train", with_default(c.num_train), "training images to use, the first ones")  //
       ("train-samples", with_default(c.train_samples),
        "training images looked at for the training accuracy")  //
       ("checkpoint-every", with_default(c.checkpoint_every), "steps between checkpoints; 0: each epoch");
@@ -158,6 +165,7 @@ std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
       if (const auto* i = boost::any_cast<std::int64_t>(&value)) line = shown(*i);
       if (const auto* u = boost::any_cast<std::uint64_t>(&value)) line = shown(*u);
       if (const auto* n = boost::any_cast<int>(&value)) line = shown(*n);
+      if (const auto* b = boost::any_cast<bool>(&value)) line = *b ? "yes" : "no";
       lines.emplace_back(option->long_name(), line);
     }
   }

@@ -43,6 +43,7 @@ struct Config {
   double lr_decay = 0.9;
   std::int64_t decay_every = 3;
   std::int64_t warm_up = 0;
+  bool check_gradients = false;
 
   std::int64_t epochs = 10;
   std::int64_t batch_size = 100;

@@ -129,7 +129,8 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                  .batch_size = config.batch_size,
                                  .schedule = make_schedule(config, steps_per_epoch),
                                  .train_samples = config.train_samples,
-                                 .seed = config.seed};
+                                 .seed = config.seed,
+                                 .check_gradients = config.check_gradients};
   trainer_options.on_step = [&](const StepReport& step) {
     log->append({{"kind", "step"},
                  {"epoch", step.epoch},

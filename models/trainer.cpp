@@ -1,6 +1,8 @@
+#include <tapestry/core/differentiate.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/optim/clip.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -40,14 +42,23 @@ double number(const Metadata& metadata, const std::string& name, const std::file
 
 }  // namespace
 
-Function training_step(const Model& model, Optimizer optimizer, Location at) {
-  return {[&model, optimizer = std::move(optimizer), at](Var x, Var labels, Var learning_rate) {
-            const Var images = cast({x, at}, model.dtype());
-            const Var loss = model.loss({images, at}, {labels, at}, Mode::train);
-            optimizer.minimize({loss, at}, model.state().parameters(), {learning_rate, at});
-            return loss;
-          },
-          CompileOptions{.require_finite = true}, at};
+Function training_step(const Model& model, Optimizer optimizer, bool check_gradients, Location at) {
+  check_gradients |= optimizer.options().clip_norm.has_value();
+  const auto step = [&model, optimizer = std::move(optimizer), check_gradients, at](Var x, Var labels,
+                                                                                    Var learning_rate) {
+    const Var images = cast({x, at}, model.dtype());
+    const Var loss = model.loss({images, at}, {labels, at}, Mode::train);
+    const std::vector<State> parameters = model.state().parameters();
+    const std::vector<Var> slopes = gradients({loss, at}, parameters);
+    std::vector<ParameterGradient> pairs;
+    for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], slopes[i]});
+    optimizer.step(pairs, {learning_rate, at});
+    std::vector<Var> outputs{loss};
+    const Scope scope(loss.tape(), "check_gradients", at);
+    if (check_gradients && !slopes.empty()) outputs.push_back(global_norm(slopes));
+    return outputs;
+  };
+  return {step, CompileOptions{.require_finite = true}, at};
 }
 
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size) {
@@ -63,7 +74,7 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
       options_(std::move(options)),
       loader_(data.training, data.mean, batches(model, options_)),
       evaluator_(model, data.mean),
-      step_(training_step(model, std::move(optimizer), at)),
+      step_(training_step(model, std::move(optimizer), options_.check_gradients, at)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
   if (!options_.schedule) {

@@ -54,6 +54,8 @@ struct TrainerOptions {
   /// Training images looked at for the training accuracy; 0 for none.
   std::int64_t train_samples = 1000;
   std::uint64_t seed = 0;
+  /// Refuses a step whose gradients overflow though its loss is finite: see training_step().
+  bool check_gradients = false;
   /// Where the notebook's lines go, if anywhere: "(Iteration 1 / 4900) loss: 2.337669" each print_every
   /// steps, and
   /// "(Epoch 1 / 10) train acc: 0.494000; val_acc: 0.477000".
@@ -69,9 +71,12 @@ struct TrainerOptions {
 };
 
 /// The step that trains: (images f32 [batch, ...], labels i64 [batch], learning rate f32) -> loss, and all
-/// updates. A loss that isn't finite is refused. The model must outlive it. What the library records for it
-/// is said to be made at `at`.
-Function training_step(const Model& model, Optimizer optimizer, Location at = Location::current());
+/// updates. A loss that isn't finite is refused. With `check_gradients`, and whenever the optimizer clips,
+/// the gradients' global norm is a second output; if it isn't finite that is refused, too. Where nothing is
+/// clipped that takes a pass over all gradients, which have to wait for it. The model must outlive it. What
+/// the library records for it is said to be made at `at`.
+Function training_step(const Model& model, Optimizer optimizer, bool check_gradients = false,
+                       Location at = Location::current());
 /// The argument types of a training step.
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size);
 
@@ -83,7 +88,7 @@ class Trainer {
           Location at = Location::current());
 
   /// Runs the steps that are left; false if should_stop ended it early. A loss that isn't finite throws
-  /// NotFinite; that step has changed nothing.
+  /// NotFinite, as do gradients that are checked; that step has changed nothing.
   bool train();
 
   std::int64_t iteration() const { return iteration_; }

@@ -99,6 +99,7 @@ class Optimizer {
   void minimize(const Operand& loss, std::span<const State> parameters, const Operand& learning_rate) const;
 
   const UpdateRule& rule() const { return *rule_; }
+  const OptimizerOptions& options() const { return options_; }
 
  private:
   Var updated(const State& parameter, Var gradient, const Operand& learning_rate,

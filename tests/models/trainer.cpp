@@ -202,6 +202,40 @@ BOOST_AUTO_TEST_CASE(a_loss_that_is_not_finite_changes_nothing) {
   check_same(before, values(net.state()));
 }
 
+BOOST_AUTO_TEST_CASE(gradients_that_overflow_change_nothing) {
+  const auto train_one_step = [](FullyConnectedNet& net, bool check_gradients, OptimizerOptions clip = {}) {
+    const State weight = net.state().at("fc2/weight");
+    Tensor large = weight.value();
+    for (float& v : large.mutable_values<float>()) v *= 1e22f;  // the loss is near 1e20: finite
+    weight.set(large);
+    TrainerOptions options = small_options();
+    options.check_gradients = check_gradients;
+    options.should_stop = [] { return true; };
+    Trainer trainer(net, small_split(), {net.state(), Adam{}, clip}, options);
+    const auto before = values(net.state());
+    const std::string error = thrown<NotFinite>([&] { trainer.train(); });
+    if (trainer.iteration() == 0) check_same(before, values(net.state()));
+    return error;
+  };
+  const auto all_finite = [](const StateDict& state) {
+    return std::ranges::all_of(state, [](const State& s) {
+      bool finite = true;
+      for (std::int64_t i = 0; i < s.value().elements(); ++i) finite &= std::isfinite(s.value().at(i));
+      return finite;
+    });
+  };
+  FullyConnectedNet unchecked = small_net(), checked = small_net(), clipped = small_net();
+  BOOST_TEST(train_one_step(unchecked, false) == "(nothing was thrown)");
+  BOOST_TEST(!all_finite(unchecked.state()));  // the squares of the gradients
+  for (const std::string& error :
+       {train_one_step(checked, true), train_one_step(clipped, false, {.clip_norm = 1})}) {
+    BOOST_TEST(error.find("output 1 isn't finite (inf): first made by ") == 0u, error);
+    BOOST_TEST(error.find("; the step wasn't applied") != std::string::npos, error);
+  }
+  BOOST_TEST(all_finite(checked.state()));
+  BOOST_TEST(all_finite(clipped.state()));
+}
+
 BOOST_AUTO_TEST_CASE(mistakes) {
   FullyConnectedNet net = small_net();
   TrainerOptions options = small_options();
