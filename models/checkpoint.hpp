@@ -11,7 +11,7 @@ namespace tapestry {
 
 using Metadata = std::map<std::string, std::string>;
 
-/// Replaces the file atomically.
+/// Replaces the file atomically. Its metadata holds a checksum of all tensors.
 void save_checkpoint(const std::filesystem::path& path, const StateDict& state,
                      const Metadata& metadata = {});
 
@@ -21,7 +21,8 @@ enum class Restore : std::uint8_t {
 };
 
 /// Sets `state` to what the file holds and returns its metadata. A file that is missing, damaged or of
-/// another model throws an IoError that says so, and no state has changed.
+/// another model throws an IoError that says so, and no state has changed. Files without a checksum load,
+/// too.
 Metadata load_checkpoint(const std::filesystem::path& path, const StateDict& state, Restore what);
 
 }  // namespace tapestry

@@ -1,9 +1,11 @@
 #include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/fully_connected.hpp>
+#include <tapestry/tests/support/files.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 #include <tapestry/tests/support/thrown.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -102,6 +104,46 @@ BOOST_AUTO_TEST_CASE(files_that_are_none) {
   save_safetensors(folder / "foreign", std::vector<NamedTensor>{{"x", Tensor::scalar(1.0)}});
   BOOST_TEST(thrown<IoError>([&] { load_checkpoint(folder / "foreign", state, Restore::model); }) ==
              (folder / "foreign").string() + ": is a safetensors file, but not a Tapestry checkpoint");
+}
+
+BOOST_AUTO_TEST_CASE(any_damaged_byte_is_noticed) {
+  const TemporaryFolder folder;
+  const std::string path = (folder / "a").string();
+  StateDict saved = small_state(1), loaded = small_state(5);
+  saved.create("odd", Tensor(DType::u8, {37}));
+  loaded.create("odd", Tensor(DType::u8, {37}));
+  save_checkpoint(path, saved);
+  const std::string whole = file_content(path);
+  const std::size_t data_bytes = 6 * 8 + 3 * 8 + 8 + 37;
+  for (std::size_t i = whole.size() - data_bytes; i < whole.size(); ++i) {
+    for (const int bit : {0, 7}) {
+      std::string damaged = whole;
+      damaged[i] = char(damaged[i] ^ (1 << bit));
+      write_file(path, damaged);
+      const std::string error = thrown<IoError>([&] { load_checkpoint(path, loaded, Restore::everything); });
+      BOOST_TEST(error.starts_with(path + ": is damaged: the checksum of its tensors is "), error);
+    }
+  }
+  BOOST_TEST(loaded.at("fc1/weight").value().at(0) == 5);  // nothing was loaded
+  // Two tensors in each other's place are damage, too.
+  NamedTensor again[] = {{"a", Tensor::scalar(1.0)}, {"b", Tensor::scalar(2.0)}};
+  StateDict two;
+  for (const auto& [name, tensor] : again) two.create(name, tensor);
+  save_checkpoint(folder / "two", two);
+  const Metadata metadata = load_safetensors(folder / "two").metadata;
+  std::swap(again[0].tensor, again[1].tensor);
+  save_safetensors(folder / "two", again, metadata);
+  BOOST_CHECK_THROW(load_checkpoint(folder / "two", two, Restore::everything), IoError);
+
+  write_file(path, whole);
+  SafetensorsFile file = load_safetensors(path);
+  std::ranges::reverse(file.tensors);  // the order doesn't matter
+  save_safetensors(path, file.tensors, file.metadata);
+  load_checkpoint(path, loaded, Restore::everything);
+  BOOST_TEST(loaded.at("fc1/weight").value().at(0) == 1);
+  file.metadata.erase("checksum");  // as files were before there was one
+  save_safetensors(path, file.tensors, file.metadata);
+  load_checkpoint(path, loaded, Restore::everything);
 }
 
 BOOST_AUTO_TEST_CASE(model_of_real_layers) {
