@@ -121,7 +121,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   std::optional<Progress> progress;
   Trainer* running = nullptr;
   const auto save_last = [&] {
-    log->flush();
+    log->sync();
     running->save(last, {{"seconds", std::to_string(clock.seconds())},
                          {std::string(kClassNames), join(data.class_names)}});
   };

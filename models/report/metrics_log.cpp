@@ -1,4 +1,5 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/core/io/file_calls.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
@@ -236,6 +237,17 @@ void MetricsLog::write(File& file) {
 void MetricsLog::flush() {
   write(csv_);
   write(json_);
+}
+
+void MetricsLog::sync() {
+  flush();
+  for (const File* file : {&csv_, &json_}) {
+    int result = 0;
+    do result = detail::file_calls().fsync(file->descriptor);
+    while (result == -1 && errno == EINTR);
+    // A device or a pipe has nothing to sync.
+    if (result == -1 && errno != EINVAL) fail_io("write", file->path);
+  }
 }
 
 void MetricsLog::truncate_after(std::int64_t iteration) {

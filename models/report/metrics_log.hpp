@@ -4,7 +4,7 @@
 //   MetricsLog log(folder, metrics_columns(), MetricsLog::Existing::replace);
 //   log.append({{"kind", "step"}, {"epoch", epoch}, {"iteration", step}, {"loss", loss}});   // in memory
 //   log.append({{"kind", "epoch"}, {"epoch", epoch}, {"iteration", step}, {"validation_accuracy", 0.565}});
-//   log.flush();                                   // in the files: at each epoch and before each checkpoint
+//   log.flush();                                   // in the files; sync() before each checkpoint
 //
 //   MetricsLog log(folder, metrics_columns(), MetricsLog::Existing::keep);                   // after
 //   --resume log.truncate_after(checkpoint_iteration);
@@ -58,6 +58,9 @@ class MetricsLog {
   /// Writes the buffered rows with one write() a file. If that fails, nothing of them stays in the file, they
   /// stay in the buffer, and an IoError names the file and the reason.
   void flush();
+
+  /// Flushes, and returns when the rows would survive a power cut: before a checkpoint, which counts on them.
+  void sync();
 
   /// Flushes, then drops the first row whose "iteration" is later than this one, and everything after it.
   void truncate_after(std::int64_t iteration);

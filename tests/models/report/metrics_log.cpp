@@ -1,14 +1,17 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/core/io/file_calls.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
 #include <tapestry/tests/support/allocations.hpp>
 #include <tapestry/tests/support/special_numbers.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 
+#include <cerrno>
 #include <cmath>
 #include <csignal>
 #include <fstream>
 #include <limits>
+#include <memory>
 #include <sstream>
 
 #include <boost/test/unit_test.hpp>
@@ -197,6 +200,23 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_an_error_with_a_name) {
 }
 
 // A file size limit makes a write succeed in part, as a disk that fills up does.
+BOOST_AUTO_TEST_CASE(syncing_reaches_both_files_and_may_fail) {
+  static int calls = 0;
+  const detail::FileCalls real = detail::file_calls();
+  const std::shared_ptr<void> restore(nullptr, [&](void*) { detail::file_calls() = real; });
+  const TemporaryFolder folder;
+  MetricsLog log(folder.path(), kColumns, kReplace);
+  step(log, 1, 0.5);
+  detail::file_calls().fsync = [](int) { return ++calls, 0; };
+  log.sync();
+  BOOST_TEST(calls == 2);
+  BOOST_TEST(read(folder / "metrics.csv") == "kind,iteration,loss\nstep,1,0.5\n");
+  detail::file_calls().fsync = [](int) { return errno = EIO, -1; };
+  BOOST_CHECK_EXCEPTION(log.sync(), IoError, says("metrics.csv: Input/output error"));
+  detail::file_calls().fsync = [](int) { return errno = ++calls < 4 ? EINTR : EINVAL, -1; };
+  log.sync();
+}
+
 BOOST_AUTO_TEST_CASE(a_write_that_fails_half_way_leaves_whole_lines_and_can_be_repeated) {
   const TemporaryFolder folder;
   MetricsLog log(folder.path(), kColumns, kReplace);
