@@ -22,6 +22,7 @@
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/registry.hpp>
+#include <tapestry/core/remat.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/core/run/profiler.hpp>

@@ -3,6 +3,7 @@
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -27,8 +28,9 @@ struct Extent {
   bool through_wrt = false;  // may a path to one wrt lead through another?
 };
 
-/// The nodes on paths from `wrt` to `y`, y's side first.
-std::vector<ValueId> reverse_slice(const Graph& graph, ValueId y, std::span<const Var> wrt, Extent extent) {
+/// The nodes on paths from `wrt` to results `ys`, their side first.
+std::vector<ValueId> reverse_slice(const Graph& graph, std::span<const ValueId> ys, std::span<const Var> wrt,
+                                   Extent extent) {
   std::unordered_map<ValueId, bool> active;  // does it depend on wrt?
   for (const Var& x : wrt) active.emplace(x.id(), true);
 
@@ -39,8 +41,11 @@ std::vector<ValueId> reverse_slice(const Graph& graph, ValueId y, std::span<cons
   const auto beyond = [&](ValueId v, const auto&) {
     return v < extent.first || (!extent.through_wrt && active.contains(v));
   };
-  boost::depth_first_visit(boost::make_reverse_graph(graph), y, boost::default_dfs_visitor(), color_map,
-                           beyond);
+  for (const ValueId y : ys) {
+    if (colors.contains(y)) continue;
+    boost::depth_first_visit(boost::make_reverse_graph(graph), y, boost::default_dfs_visitor(), color_map,
+                             beyond);
+  }
 
   std::vector<ValueId> slice;
   slice.reserve(colors.size());
@@ -65,7 +70,9 @@ void accumulate(Cotangents& cotangents, const Var& x, const Var& g) {
   if (!fresh) it->second = language::add(it->second, fitted);
 }
 
-void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent, Cotangents& out);
+/// From the cotangents of `ys`, which are in `out`, to those of `wrt`.
+void pull_back(Tape& tape, std::span<const ValueId> ys, std::span<const Var> wrt, Extent extent,
+               Cotangents& out);
 
 /// Hands the cotangent of one node on to its inputs.
 void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_set<ValueId>& wanted,
@@ -87,7 +94,9 @@ void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_s
       if (wants(i) && std::ranges::none_of(wrt, is_same)) wrt.push_back(inputs[i]);
     }
     Cotangents local;
-    pull_back(tape, definition.id(), g, wrt, {first, false}, local);
+    accumulate(local, definition, g);
+    const ValueId y = definition.id();
+    pull_back(tape, std::span(&y, 1), wrt, {first, false}, local);
     for (const Var& x : wrt) {
       if (const auto it = local.find(x.id()); it != local.end()) accumulate(out, x, it->second);
     }
@@ -105,17 +114,146 @@ void pull_back_node(Tape& tape, ValueId id, const Var& g, const std::unordered_s
   }
 }
 
-void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Extent extent,
+// How a region was recorded is recorded again, under this name before that of the layer.
+constexpr std::string_view kAgain = "again";
+
+std::string scope_of_gradient(const Node& node) {
+  std::string_view scope = node.scope ? std::string_view(*node.scope) : "";
+  if (scope.starts_with(kAgain)) scope.remove_prefix(std::min(scope.size(), kAgain.size() + 1));
+  std::string name = scope.empty() ? "grad" : text("grad/", scope);
+  if (node.op->composed()) name += text('/', node.op->name);
+  return name;
+}
+
+/// Records a region a second time, behind a barrier: what it reads from outside is read once the cotangents
+/// of its results exist, so no pass takes the second computation for the first, and none runs it early.
+class Rerecording {
+ public:
+  Rerecording(Tape& tape, const Tape::Region& region, std::span<const ValueId> results)
+      : tape_(tape), region_(region), results_(results) {
+    std::vector<ValueId> pending(results.begin(), results.end());
+    while (!pending.empty()) {
+      const ValueId id = pending.back();
+      pending.pop_back();
+      if (!is_inside(id)) {
+        outside_.insert(id);
+      } else if (inside_.insert(id).second) {
+        for (const ValueId input : tape.graph().inputs(id)) pending.push_back(input);
+      }
+    }
+  }
+
+  void run(std::span<const Var> cotangents) {
+    std::vector<Var> signals(cotangents.begin(), cotangents.end());
+    for (const ValueId id : results_) signals.push_back(tape_.at(id));
+    for (const ValueId id : outside_) {
+      const Node node = tape_.graph().node(id);
+      if (node.op == &language::constant) continue;
+      const Scope scope(tape_, again(node), node.at);
+      image_.emplace(id, language::wait_for(signals, tape_.at(id)));
+    }
+    const std::vector<Tape::Region> regions(tape_.regions().begin(), tape_.regions().end());
+    auto nested = std::ranges::lower_bound(regions, region_.first, std::less(), &Tape::Region::end);
+    for (const ValueId id : inside_) copy(id);
+    // Regions within are so again.
+    for (; nested != regions.end() && nested->end <= region_.end; ++nested) {
+      if (nested->first < region_.first || (nested->first == region_.first && nested->end == region_.end))
+        continue;
+      const auto first = inside_.lower_bound(nested->first), end = inside_.lower_bound(nested->end);
+      if (first == end) continue;
+      tape_.recompute_for_gradients({image(*first).id(), image(*std::prev(end)).id() + 1});
+    }
+  }
+
+  /// What a value inside or outside is in the second computation.
+  Var image(ValueId id) const {
+    const auto it = image_.find(id);
+    return it == image_.end() ? tape_.at(id) : it->second;
+  }
+  const std::set<ValueId>& inside() const { return inside_; }
+  const std::set<ValueId>& outside() const { return outside_; }
+
+ private:
+  // Leaves are there anyway.
+  bool is_inside(ValueId id) const { return id >= region_.first && tape_.graph().node(id).arity > 0; }
+  static std::string again(const Node& node) {
+    return node.scope ? text(kAgain, '/', *node.scope) : std::string(kAgain);
+  }
+  void copy(ValueId id) {
+    const Node node = tape_.graph().node(id);
+    std::vector<Var> inputs;
+    for (const ValueId input : tape_.graph().inputs(id)) inputs.push_back(image(input));
+    const Scope scope(tape_, again(node), node.at);
+    image_.emplace(id, tape_.append(*node.op, inputs, node.attrs, node.at));
+  }
+
+  Tape& tape_;
+  Tape::Region region_;
+  std::span<const ValueId> results_;
+  std::set<ValueId> inside_, outside_;
+  std::unordered_map<ValueId, Var> image_;
+};
+
+/// Hands the cotangents of a region's results on to what it read from outside, by way of a second recording
+/// of it.
+void pull_back_region(Tape& tape, const Tape::Region& region, std::span<const ValueId> results,
+                      std::span<const Var> wrt, const std::unordered_set<ValueId>& wanted, Cotangents& out) {
+  Rerecording again(tape, region, results);
+  std::vector<Var> cotangents;
+  for (const ValueId id : results) cotangents.push_back(out.at(id));
+  const auto first = ValueId(tape.graph().size());
+  again.run(cotangents);
+
+  // Sums go on from what they are so far, in the order they would have without a region.
+  Cotangents local;
+  std::vector<std::pair<ValueId, Var>> ends;  // outside or wrt, and what stands for them
+  const auto note = [&](ValueId id) {
+    if (!wanted.contains(id) || !is_floating(tape.graph().type(id).dtype)) return;
+    ends.emplace_back(id, again.image(id));
+    if (const auto it = out.find(id); it != out.end()) local.emplace(ends.back().second.id(), it->second);
+  };
+  for (const ValueId id : again.outside()) note(id);
+  for (const Var& x : wrt) {
+    if (again.inside().contains(x.id())) note(x.id());
+  }
+  std::vector<ValueId> ys;
+  std::vector<Var> local_wrt;
+  for (const ValueId id : results) {
+    ys.push_back(again.image(id).id());
+    local.insert_or_assign(ys.back(), out.at(id));
+    out.erase(id);
+  }
+  for (const auto& [id, x] : ends) local_wrt.push_back(x);
+  pull_back(tape, ys, local_wrt, {first, true}, local);
+  for (const auto& [id, x] : ends) {
+    if (const auto it = local.find(x.id()); it != local.end()) out.insert_or_assign(id, it->second);
+  }
+}
+
+void pull_back(Tape& tape, std::span<const ValueId> ys, std::span<const Var> wrt, Extent extent,
                Cotangents& out) {
-  const std::vector<ValueId> slice = reverse_slice(tape.graph(), y, wrt, extent);
+  const std::vector<ValueId> slice = reverse_slice(tape.graph(), ys, wrt, extent);
   std::unordered_set<ValueId> wrt_ids;
   for (const Var& x : wrt) wrt_ids.insert(x.id());
   std::unordered_set<ValueId> wanted(slice.begin(), slice.end());
   wanted.insert(wrt_ids.begin(), wrt_ids.end());
 
-  accumulate(out, tape.at(y), g);
-  for (const ValueId id : slice) {
+  std::size_t next_region = tape.regions().size();  // the last that may contain what comes
+  for (auto at = slice.begin(); at != slice.end(); ++at) {
+    const ValueId id = *at;
     if (id < extent.first) continue;
+    while (next_region > 0 && tape.regions()[next_region - 1].first > id) --next_region;
+    if (next_region > 0 && id < tape.regions()[next_region - 1].end) {
+      // All that uses its results has been seen.
+      const Tape::Region region = tape.regions()[next_region - 1];
+      std::vector<ValueId> results;
+      for (; at != slice.end() && *at >= region.first; ++at) {
+        if (out.contains(*at) && tape.graph().node(*at).arity > 0) results.push_back(*at);
+      }
+      --at;
+      if (!results.empty()) pull_back_region(tape, region, results, wrt, wanted, out);
+      continue;
+    }
     const bool is_wrt = wrt_ids.contains(id);
     if (is_wrt && !extent.through_wrt) continue;
     const auto it = out.find(id);
@@ -126,10 +264,7 @@ void pull_back(Tape& tape, ValueId y, const Var& g, std::span<const Var> wrt, Ex
     // adds inside stays with it.
     const Node& node = tape.graph().node(id);
     std::string name;
-    if (extent.through_wrt) {
-      name = node.scope ? "grad/" + *node.scope : "grad";
-      if (node.op->composed()) name += text('/', node.op->name);
-    }
+    if (extent.through_wrt) name = scope_of_gradient(node);
     const Scope scope(tape, name, node.at);
     pull_back_node(tape, id, cotangent, wanted, out);
   }
@@ -165,7 +300,9 @@ std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::opti
   Cotangents cotangents;
   if (!wrt.empty()) {
     const auto first = std::ranges::min(wrt, {}, &Var::id).id();
-    pull_back(tape, result.id(), *cotangent, wrt, {first, true}, cotangents);
+    accumulate(cotangents, result, *cotangent);
+    const ValueId end = result.id();
+    pull_back(tape, std::span(&end, 1), wrt, {first, true}, cotangents);
   }
   std::vector<Var> out;
   for (const Var& x : wrt) {

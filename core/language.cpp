@@ -2,6 +2,8 @@
 #include <tapestry/core/registry.hpp>
 
 #include <algorithm>
+#include <cstring>
+#include <vector>
 
 namespace tapestry::language {
 namespace {
@@ -30,6 +32,31 @@ const Op state{.name = "state",
                .type = [](const Signature& s) { return s.attrs.as<StateAttrs>().state.type(); },
                .no_gradient = kLeaf,
                .kernel = kNothing};
+
+const Op after{.name = "after",
+               .arity = kVariadic,
+               .type =
+                   [](const Signature& s) {
+                     require_type(!s.x.empty(), "takes at least one operand");
+                     return s.x[0];
+                   },
+               .vjp = {[](const Vjp& v) { return v.g; }},
+               .no_gradient = "all operands but the first only say when",
+               .simplify = [](const Call& c) -> std::optional<Var> {
+                 const bool known = constant_value(c.x[0].tape().graph(), c.x[0].id());
+                 return known ? std::optional(c.x[0]) : std::nullopt;
+               },
+               .kernel =
+                   [](const KernelCall& c) {
+                     if (c.y.type.bytes() > 0) std::memcpy(c.y.data, c.x[0].data, c.y.type.bytes());
+                   },
+               .view = true};
+
+Var wait_for(std::span<const Var> others, const Var& x) {
+  std::vector<Operand> operands{x};
+  for (const Var& other : others) operands.emplace_back(other);
+  return emit(after, operands);
+}
 
 const Tensor* constant_value(const Graph& graph, ValueId id) {
   return &graph.op(id) == &constant ? &graph.node(id).attrs.as<ConstantAttrs>().value : nullptr;

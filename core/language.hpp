@@ -42,6 +42,11 @@ extern const Op input;
 extern const Op constant;
 extern const Op state;
 
+/// The first operand, once the others exist; these are not read. A view: at run time it is nothing but an
+/// order of tasks, and no pass takes it for its operand.
+extern const Op after;
+Var wait_for(std::span<const Var> others, const Var& x);
+
 /// The constant's value, or null if `id` is none.
 const Tensor* constant_value(const Graph& graph, ValueId id);
 

@@ -124,6 +124,10 @@ Var Tape::append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs_o
   }
 }
 
+void Tape::recompute_for_gradients(Region region) {
+  if (region.first < region.end) regions_.push_back(region);
+}
+
 Graph Tape::take(std::span<const Var> outputs) {
   for (const Var& output : outputs) {
     require(&output.tape() == this, "an output was recorded on another tape");
@@ -131,6 +135,7 @@ Graph Tape::take(std::span<const Var> outputs) {
   }
   reads_.clear();
   writes_.clear();
+  regions_.clear();
   return std::exchange(graph_, {});
 }
 

@@ -93,6 +93,16 @@ class Tape {
   Var append(const Op& op, std::span<const Var> inputs, Attrs attrs, Location at);
   Var append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs, Location at);
 
+  /// What was recorded from `first` up to `end` is computed again for gradients instead of being kept for
+  /// them: see core/remat.hpp.
+  struct Region {
+    ValueId first;
+    ValueId end;
+  };
+  void recompute_for_gradients(Region region);
+  /// By `end`, ascending; nested ones come before what they are nested in.
+  std::span<const Region> regions() const { return regions_; }
+
   const Graph& graph() const { return graph_; }
   /// The graph with these outputs and the updates declared so far; the tape is empty afterwards.
   Graph take(std::span<const Var> outputs = {});
@@ -109,6 +119,7 @@ class Tape {
   std::unordered_map<const void*, ValueId> reads_;       // State id -> its current value
   std::unordered_map<const void*, std::size_t> writes_;  // State id -> position in graph_.updates
   std::vector<Frame> scopes_;
+  std::vector<Region> regions_;
 };
 
 /// While it lives, what is recorded belongs to a named part of the model ("fc1") and to the line that called

@@ -29,6 +29,11 @@ bool converts(const Loop& loop) {
   return !fits && (cast || dtype != DType::boolean);
 }
 
+/// Of two groups, either of which may be none.
+std::uint32_t later(std::uint32_t a, std::uint32_t b) {
+  return a == kNone ? b : b == kNone ? a : std::max(a, b);
+}
+
 class Grouping {
  public:
   Grouping(const Graph& graph, bool fuse)
@@ -73,6 +78,9 @@ class Grouping {
       if (group_of_[storage_of(graph_, input)] == target) continue;
       if (group.inputs.insert(input).second) readers_[input].push_back(target);
     }
+    for (const ValueId input : graph_.inputs(id)) {
+      for_each_wait(graph_, input, [&](ValueId other) { group.waits.insert(other); });
+    }
   }
 
   struct Target {
@@ -84,9 +92,10 @@ class Grouping {
   /// the last of these itself if it hands them over.
   Target find_group(ValueId id) const {
     std::uint32_t last_maker = kNone;
+    const auto comes_after = [&](ValueId other) { last_maker = later(last_maker, group_of_[other]); };
     for (const ValueId input : graph_.inputs(id)) {
-      const std::uint32_t maker = group_of_[storage_of(graph_, input)];
-      if (maker != kNone && (last_maker == kNone || maker > last_maker)) last_maker = maker;
+      comes_after(storage_of(graph_, input));
+      for_each_wait(graph_, input, comes_after);
     }
     // Joining pays where memory is shared: with the maker of an operand or with another reader of one.
     Target best;
@@ -144,12 +153,14 @@ class Grouping {
   void merge_up() {
     for (std::uint32_t g = 0; g < groups_.size(); ++g) {
       if (!groups_[g].is_loop) continue;
-      std::uint32_t last = kNone;
+      std::uint32_t last = kNone, waits_for = kNone;
       for (const ValueId input : groups_[g].inputs) {
-        const std::uint32_t maker = group_of_[storage_of(graph_, input)];
-        if (maker != kNone && (last == kNone || maker > last)) last = maker;
+        last = later(last, group_of_[storage_of(graph_, input)]);
       }
-      if (last == kNone) continue;
+      for (const ValueId other : groups_[g].waits) {
+        if (group_of_[other] != g) waits_for = later(waits_for, group_of_[other]);
+      }
+      if (last == kNone || later(last, waits_for) != last) continue;
       if (const std::optional<int> row = row_if_merged(g, last, last, g)) move(g, last, *row);
     }
   }
@@ -162,22 +173,26 @@ class Grouping {
       if (!groups_[g].is_loop) continue;
       std::uint32_t first = kNone;
       for (const ValueId id : groups_[g].nodes) {
-        for_each_user(id, [&](ValueId user) {
+        const auto note = [&](ValueId user) {
           if (group_of_[user] != g) first = std::min(first, group_of_[user]);
-        });
+        };
+        for_each_user(id, note, kWaiting);
       }
       if (first == kNone) continue;
       if (const std::optional<int> row = row_if_merged(g, first, g, first)) move(g, first, *row);
     }
   }
 
-  /// The nodes that read the memory of `id`, directly or as a view.
+  static constexpr bool kWaiting = true;
+
+  /// The nodes that read the memory of `id`, directly or as a view; with kWaiting also those that wait for
+  /// it.
   template <class F>
-  void for_each_user(ValueId id, F f) const {
+  void for_each_user(ValueId id, F f, bool waiting = false) const {
     for (EdgeId e = graph_.node(id).first_use; e != kNone; e = graph_.edges()[e].next_use) {
       const ValueId user = graph_.edges()[e].user;
       if (graph_.op(user).view) {
-        for_each_user(user, f);
+        if (waiting || e == graph_.node(user).first_edge) for_each_user(user, f, waiting);
       } else if (group_of_[user] != kNone) {
         f(user);
       }
@@ -221,6 +236,7 @@ class Grouping {
       b.inputs.erase(id);
     }
     b.inputs.merge(a.inputs);
+    b.waits.merge(a.waits);
     b.instructions += a.instructions;
     b.row = row;
     b.nodes.insert(b.nodes.end(), a.nodes.begin(), a.nodes.end());

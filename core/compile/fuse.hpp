@@ -28,6 +28,7 @@ struct Group {
   // of two groups are still within the limits below.
   std::size_t instructions = 0;          // of all its loops together
   std::unordered_set<ValueId> inputs{};  // what is made elsewhere
+  std::unordered_set<ValueId> waits{};   // storage of what has to be made before: see language::after
 
   bool makes(ValueId id) const {
     return std::ranges::binary_search(nodes, id) || std::ranges::find(recomputed, id) != recomputed.end();
@@ -57,5 +58,16 @@ Groups group_nodes(const Graph& graph, bool fuse);
 
 /// The value in whose memory `id` lies: itself, or what it is a view of.
 ValueId storage_of(const Graph& graph, ValueId id);
+
+/// Calls f(value) for all that has to be made, unread, before `id` can be read: language::after. The value is
+/// one in whose memory something lies.
+template <class F>
+void for_each_wait(const Graph& graph, ValueId id, F f) {
+  for (; graph.op(id).view; id = graph.input(id, 0)) {
+    for (std::uint32_t slot = 1; slot < graph.node(id).arity; ++slot) {
+      f(storage_of(graph, graph.input(id, int(slot))));
+    }
+  }
+}
 
 }  // namespace tapestry

@@ -260,10 +260,13 @@ class Siblings {
     std::uint32_t first = 0;
     for (const std::vector<ValueId>* nodes : {&group.nodes, &group.recomputed}) {
       for (const ValueId id : *nodes) {
+        const auto comes_after = [&](ValueId other) {
+          const auto maker = maker_.find(other);
+          if (maker != maker_.end() && !group.makes(other)) first = std::max(first, maker->second + 1);
+        };
         for (const ValueId input : graph_.inputs(id)) {
-          const ValueId storage = storage_of(graph_, input);
-          const auto maker = maker_.find(storage);
-          if (maker != maker_.end() && !group.makes(storage)) first = std::max(first, maker->second + 1);
+          comes_after(storage_of(graph_, input));
+          for_each_wait(graph_, input, comes_after);
         }
       }
     }
