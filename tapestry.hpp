@@ -3,6 +3,7 @@
 
 #include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/compile/memory_map.hpp>
+#include <tapestry/core/compile/order.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>

@@ -1,5 +1,6 @@
 #include <tapestry/core/compile/arena.hpp>
 #include <tapestry/core/compile/fuse.hpp>
+#include <tapestry/core/compile/order.hpp>
 #include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/task_info.hpp>
@@ -19,6 +20,9 @@ class Planner {
     plan_.tasks = schedule(graph_, options_.fuse, options_.recompute);
     plan_.places.resize(graph_.size());
     end_ = plan_.tasks.size();
+    find_makers();
+    find_first_commit();
+    plan_.tasks = update_early(graph_, std::move(plan_.tasks), plan_.first_commit);
     find_makers();
     find_first_commit();
     find_last_uses();
@@ -44,6 +48,7 @@ class Planner {
 
   /// State may change only after everything that can fail: a failed step then has changed nothing.
   void find_first_commit() {
+    plan_.first_commit = 0;
     for (std::size_t t = 0; t < end_; ++t) {
       for (const ValueId id : plan_.tasks[t].nodes) {
         if (graph_.op(id).must_run || graph_.op(id).can_fail) plan_.first_commit = t + 1;

@@ -1,3 +1,5 @@
+#include "../support/check_plan.hpp"
+
 #include <tapestry/core/compile/arena.hpp>
 #include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/passes.hpp>
@@ -12,6 +14,8 @@
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/clip.hpp>
+#include <tapestry/optim/optimizer.hpp>
 
 #include <algorithm>
 #include <array>
@@ -166,6 +170,45 @@ BOOST_AUTO_TEST_CASE(dead_values_give_their_memory_back) {
   for (int i = 0; i < 10; ++i) x = matmul(x, x);
   const Plan p = tapestry::plan(ready(tape, {x}));
   BOOST_TEST(p.arena_bytes <= 2 * bytes);
+}
+
+/// The arena of a step that trains four layers of 64 units, in gradients of a layer.
+double gradients_in_memory(bool clip) {
+  StateDict state;
+  Tape tape;
+  Var h = tape.input("x", {DType::f32, {2, 64}});
+  for (int i = 0; i < 4; ++i) {
+    h = tanh(matmul(h, state.create(text("w", i), Tensor::full<float>({64, 64}, 0.1f))));
+  }
+  const Var loss = sum(h);
+  const auto parameters = state.parameters();
+  std::vector<Var> grads = gradients(loss, parameters);
+  if (clip) grads = clip_by_global_norm(grads, 1.0);
+  std::vector<ParameterGradient> pairs;
+  for (std::size_t i = 0; i < grads.size(); ++i) pairs.push_back({parameters[i], grads[i]});
+  const Optimizer optimizer(state, Adam{});
+  optimizer.step(pairs, 0.01);
+  const Program program = compile(tape, std::array{loss}, {});
+  test::check_plan(program.graph(), program.plan(), {});
+  BOOST_TEST(program.plan().copies.empty());  // new values are written over the old ones
+  return double(program.summary().arena_bytes) / (64 * 64 * 4);
+}
+
+BOOST_AUTO_TEST_CASE(updates_run_as_soon_as_their_gradients_are_there) {
+  BOOST_TEST(gradients_in_memory(false) < 2);
+  BOOST_TEST(gradients_in_memory(true) > 4);  // each waits for all
+}
+
+BOOST_AUTO_TEST_CASE(an_update_comes_after_those_that_read_the_old_value) {
+  StateDict state;
+  const State w = state.create("w", Tensor(DType::f32, {64, 64}));
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {64, 64}});
+  const Var y = matmul(matmul(x, x), w);
+  tape.write(w, exp(x));  // could be first, but would need memory of its own then
+  const Plan p = tapestry::plan(ready(tape, {y}));
+  BOOST_TEST(p.copies.empty());
+  BOOST_TEST(p.tasks.back().loop.has_value());
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_committed_before_checks_have_passed) {
