@@ -43,14 +43,15 @@ std::int64_t weight_of(Code code) {
     case Code::div:
       return 4;
     case Code::exp:
+    case Code::erf:
+      return 4;
     case Code::log:
-      return 8;
     case Code::expm1:
+    case Code::tanh:
+      return 8;
     case Code::log1p:
     case Code::sin:
     case Code::cos:
-    case Code::tanh:
-    case Code::erf:
     case Code::uniform:
     case Code::pow:
       return 16;
