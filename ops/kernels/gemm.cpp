@@ -168,7 +168,10 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
   }
   const std::int64_t threads = thread_count();
   const bool ours = has_kernels();
-  const Grid grid = ours ? grid_of(s, (threads + s.batch - 1) / s.batch) : blas_grid(s);
+  Grid grid = ours ? grid_of(s, (threads + s.batch - 1) / s.batch) : blas_grid(s);
+  // A single row is summed in another order: no tile may be one unless the product is.
+  const auto leaves_one = [&] { return s.m > 1 && s.m % ((s.m + grid.rows - 1) / grid.rows) == 1; };
+  while (ours && grid.rows > 1 && leaves_one()) --grid.rows;
   const Chunks rows = cut(s.m, grid.rows, ours ? 1 : 8), columns = cut(s.n, grid.columns, 32);
   const std::int64_t tiles = rows.count() * columns.count();
   if (tiles > 1) {

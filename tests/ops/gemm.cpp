@@ -264,6 +264,19 @@ BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::dat
   }
 }
 
+// 273 rows in 17 tiles would be sixteen of 17 rows and one of a single row, which is summed in another order.
+BOOST_DATA_TEST_CASE(no_tile_of_a_larger_product_is_a_single_row, boost::unit_test::data::make(kTargets),
+                     target) {
+  const SimdTargets only(target);
+  for (const std::int64_t n : {1, 32}) {
+    const Problem<float> problem({.m = 273, .n = n, .k = 4096, .transpose_b = true});
+    set_thread_count(1);
+    const std::vector<float> one = problem.product();
+    set_thread_count(17);
+    BOOST_TEST(problem.product() == one);
+  }
+}
+
 BOOST_DATA_TEST_CASE(nan_and_infinity_spread_as_the_sums_say, boost::unit_test::data::make(kTargets),
                      target) {
   const SimdTargets only(target);
