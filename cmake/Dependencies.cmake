@@ -15,3 +15,21 @@ foreach(module openblas libhwy libarchive stb)
     return()
   endif()
 endforeach()
+
+# oneDNN is optional; an installed package needs it if it was built with it, which its TAPESTRY_ONEDNN says. Found by
+# its files, since its own CMake package asks for OpenCL's headers. It runs on OpenMP, whose threads we hold to one.
+if(TAPESTRY_ONEDNN)
+  find_path(TAPESTRY_ONEDNN_INCLUDE dnnl.hpp)
+  find_library(TAPESTRY_ONEDNN_LIBRARY dnnl)
+  mark_as_advanced(TAPESTRY_ONEDNN_INCLUDE TAPESTRY_ONEDNN_LIBRARY)
+  if(TAPESTRY_ONEDNN_INCLUDE AND TAPESTRY_ONEDNN_LIBRARY AND NOT TARGET tapestry_onednn)
+    add_library(tapestry_onednn INTERFACE IMPORTED GLOBAL)
+    target_include_directories(tapestry_onednn INTERFACE ${TAPESTRY_ONEDNN_INCLUDE})
+    target_link_libraries(tapestry_onednn INTERFACE ${TAPESTRY_ONEDNN_LIBRARY} gomp)
+  elseif(NOT TARGET tapestry_onednn AND NOT TAPESTRY_ONEDNN STREQUAL AUTO)
+    set(tapestry_FOUND FALSE)
+    set(tapestry_NOT_FOUND_MESSAGE "tapestry needs oneDNN, whose dnnl.hpp and library could not be found (Debian's "
+      "package libdnnl-dev; without it, configure Tapestry with TAPESTRY_ONEDNN=OFF)")
+    return()
+  endif()
+endif()
