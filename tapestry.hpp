@@ -69,6 +69,7 @@
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/slice.hpp>
 #include <tapestry/ops/softmax.hpp>
+#include <tapestry/ops/window.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/clip.hpp>
 #include <tapestry/optim/optimizer.hpp>
