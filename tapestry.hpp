@@ -58,6 +58,7 @@
 #include <tapestry/ops/algebra.hpp>
 #include <tapestry/ops/axes.hpp>
 #include <tapestry/ops/compare.hpp>
+#include <tapestry/ops/conv.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/indexing.hpp>
 #include <tapestry/ops/loss.hpp>

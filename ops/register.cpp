@@ -1,6 +1,7 @@
 #include <tapestry/core/registry.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/compare.hpp>
+#include <tapestry/ops/conv.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/indexing.hpp>
 #include <tapestry/ops/loss.hpp>
@@ -25,6 +26,7 @@ void register_ops(Registry& registry) {
   register_slice(registry);
   register_indexing(registry);
   register_matmul(registry);
+  register_conv(registry);
   register_random(registry);
   register_softmax(registry);
   register_norm(registry);

@@ -27,6 +27,7 @@ class Padding {
   constexpr Padding(Extent2d before, Extent2d after) : lo_(before), hi_(after) {}
 
   static const Padding same, valid;
+  friend constexpr bool operator==(const Padding&, const Padding&) = default;
 
  private:
   friend struct Window2d;

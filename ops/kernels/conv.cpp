@@ -1,0 +1,79 @@
+#include <tapestry/core/error.hpp>
+#include <tapestry/ops/kernels/conv_parts.hpp>
+#include <tapestry/ops/kernels/gemm.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+namespace tapestry::kernels {
+namespace {
+
+bool is_depthwise(const ConvShape& s) { return s.groups > 1 && s.groups == s.cin && s.groups == s.cout; }
+
+std::int64_t elements(const Convolution& c) {
+  const ConvShape& s = c.shape;
+  return c.part == ConvPart::results ? s.results() : c.part == ConvPart::images ? s.images() : s.filters();
+}
+
+}  // namespace
+
+Scratch& chunk_scratch() {  // never destroyed: static objects elsewhere may compute while the process ends
+  static Scratch& scratch = *new Scratch;
+  return scratch;
+}
+Scratch& whole_scratch() {
+  static Scratch& scratch = *new Scratch;
+  return scratch;
+}
+
+Chunks filter_slices(std::int64_t n) {
+  constexpr std::int64_t kSlices = 16;
+  return Chunks(n, (n + kSlices - 1) / kSlices);
+}
+
+template <class T>
+void add_up(T* first, T* others, std::int64_t stride, std::int64_t count, std::int64_t size) {
+  if (count < 2) return;
+  parallel_ranges(size, 16 * 1024, [&](std::int64_t begin, std::int64_t end) {
+    const auto part = [&](std::int64_t i) { return i == 0 ? first : others + (i - 1) * stride; };
+    for (std::int64_t step = 1; step < count; step *= 2) {
+      for (std::int64_t i = 0; i + step < count; i += 2 * step) {
+        T* to = part(i);
+        const T* from = part(i + step);
+        for (std::int64_t j = begin; j < end; ++j) to[j] += from[j];
+      }
+    }
+  });
+}
+template void add_up(float*, float*, std::int64_t, std::int64_t, std::int64_t);
+template void add_up(double*, double*, std::int64_t, std::int64_t, std::int64_t);
+
+void convolve(const Convolution& c, const void* a, const void* b, void* to) {
+  const std::int64_t count = elements(c);
+  if (count == 0) return;
+  if (c.shape.n == 0 || c.shape.cin == 0 || c.shape.results() == 0) {  // sums of nothing
+    std::memset(to, 0, std::size_t(count) * size_of(c.to));
+    return;
+  }
+  if (convolve_by_onednn(c, a, b, to)) return;
+  if (is_depthwise(c.shape)) return convolve_depthwise(c, a, b, to);
+  convolve_unfolded(c, a, b, to);
+}
+
+std::size_t reserve_for_convolution(const Convolution& c) {
+  if (elements(c) == 0 || c.shape.n == 0 || c.shape.cin == 0 || c.shape.results() == 0) return 0;
+  const bool unfolds = !onednn_convolves(c) && !is_depthwise(c.shape);
+  const ConvMemory memory = onednn_convolves(c) ? onednn_memory(c)
+                            : unfolds           ? unfolded_memory(c)
+                                                : depthwise_memory(c);
+  const auto threads = std::size_t(thread_count());
+  chunk_scratch().reserve(memory.chunk, threads);
+  whole_scratch().reserve(memory.whole, 1);
+  const ConvShape& s = c.shape;
+  const std::int64_t terms = s.taps() * s.cin_each();
+  return memory.chunk * threads + memory.whole +
+         (unfolds ? reserve_for_gemm({.m = 256, .n = std::max(s.cout, terms), .k = std::max(s.cout, terms)})
+                  : 0);
+}
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,40 @@
+// The ways to compute a convolution, and what they share; conv.cpp chooses.
+#pragma once
+
+#include <tapestry/core/run/parallel.hpp>
+#include <tapestry/ops/kernels/conv.hpp>
+#include <tapestry/ops/kernels/scratch.hpp>
+
+namespace tapestry::kernels {
+
+/// Memory for the chunk at work on a thread, and for a convolution as a whole.
+Scratch& chunk_scratch();
+Scratch& whole_scratch();
+
+/// The slices of a batch whose gradients of the filters are added up: few, since each takes as much memory as
+/// the filters.
+Chunks filter_slices(std::int64_t n);
+
+/// The sum of `count` arrays of `size` elements, in pairs, then pairs of pairs, into the first of them; the
+/// others are `stride` elements apart and are overwritten.
+template <class T>
+void add_up(T* first, T* others, std::int64_t stride, std::int64_t count, std::int64_t size);
+
+/// By oneDNN: false if it has no kernel for this, or isn't in use. f32 and bf16.
+bool convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to);
+/// 0 bytes in both if it has no kernel for this.
+struct ConvMemory {
+  std::size_t chunk = 0, whole = 0;
+};
+ConvMemory onednn_memory(const Convolution& c);
+bool onednn_convolves(const Convolution& c);
+
+/// By matrix products of unfolded images.
+void convolve_unfolded(const Convolution& c, const void* a, const void* b, void* to);
+ConvMemory unfolded_memory(const Convolution& c);
+
+/// One filter a channel: loops over the channels.
+void convolve_depthwise(const Convolution& c, const void* a, const void* b, void* to);
+ConvMemory depthwise_memory(const Convolution& c);
+
+}  // namespace tapestry::kernels

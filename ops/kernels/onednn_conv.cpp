@@ -1,0 +1,208 @@
+#include <tapestry/ops/kernels/conv_parts.hpp>
+#include <tapestry/ops/kernels/onednn.hpp>
+
+#ifndef TAPESTRY_HAS_ONEDNN
+
+namespace tapestry::kernels {
+
+bool convolve_by_onednn(const Convolution&, const void*, const void*, void*) { return false; }
+bool onednn_convolves(const Convolution&) { return false; }
+ConvMemory onednn_memory(const Convolution&) { return {}; }
+
+}  // namespace tapestry::kernels
+
+#else
+
+#include <tapestry/ops/kernels/onednn_calls.hpp>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace tapestry::kernels {
+namespace {
+
+using dnnl::memory;
+
+memory::desc filters_as_given(const Convolution& c) {
+  const ConvShape& s = c.shape;
+  const std::int64_t tap = s.cin_each() * s.cout;  // elements from one to the next
+  const memory::data_type type = onednn::type(c.part == ConvPart::filters ? c.to : c.from);
+  if (s.groups == 1) return {{s.cout, s.cin, s.kh, s.kw}, type, memory::dims{1, s.cout, s.kw * tap, tap}};
+  return {{s.groups, s.cout_each(), s.cin_each(), s.kh, s.kw},
+          type,
+          memory::dims{s.cout_each(), 1, s.cout, s.kw * tap, tap}};
+}
+
+/// Extents outermost first with channels before pixels, however they are stored. How filters are stored is
+/// left to it, and their gradients are f32 while they are added up.
+onednn::ConvolutionArgs arguments(const Convolution& c, std::int64_t n) {
+  const ConvShape& s = c.shape;
+  const memory::data_type from = onednn::type(c.from), to = onednn::type(c.to);
+  // Where the last window ends, which may be inside of the image.
+  const std::int64_t end_h = (s.oh - 1) * s.stride_h + (s.kh - 1) * s.dilation_h + 1 - s.lo_h;
+  const std::int64_t end_w = (s.ow - 1) * s.stride_w + (s.kw - 1) * s.dilation_w + 1 - s.lo_w;
+  return {.x = {{n, s.cin, s.h, s.w}, c.part == ConvPart::images ? to : from, memory::format_tag::nhwc},
+          .w = {filters_as_given(c).dims(), c.part == ConvPart::filters ? memory::data_type::f32 : from,
+                memory::format_tag::any},
+          .y = {{n, s.cout, s.oh, s.ow}, c.part == ConvPart::results ? to : from, memory::format_tag::nhwc},
+          .stride = {s.stride_h, s.stride_w},
+          .dilation = {s.dilation_h - 1, s.dilation_w - 1},
+          .lo = {s.lo_h, s.lo_w},
+          .hi = {end_h - s.h, end_w - s.w}};
+}
+
+/// The same for a slice of `n` images, with the filters as it wants them.
+struct Kernel {
+  dnnl::primitive primitive;
+  memory::desc x, w, y, scratch;
+
+  Kernel(const Convolution& c, onednn::ConvolutionArgs a) : x(a.x), y(a.y) {
+    if (c.part == ConvPart::results) {
+      const auto made = onednn::forward(a);
+      primitive = dnnl::convolution_forward(made);
+      w = made.weights_desc();
+      scratch = made.scratchpad_desc();
+      return;
+    }
+    const onednn::ConvolutionArgs plain =
+        arguments({ConvPart::results, c.shape, c.from, c.from}, a.x.dims()[0]);
+    const auto forward = onednn::forward(plain);
+    if (c.part == ConvPart::images) {
+      const auto made = onednn::backward<dnnl::convolution_backward_data>(a, forward);
+      primitive = dnnl::convolution_backward_data(made);
+      w = made.weights_desc();
+      scratch = made.scratchpad_desc();
+    } else {
+      const auto made = onednn::backward<dnnl::convolution_backward_weights>(a, forward);
+      primitive = dnnl::convolution_backward_weights(made);
+      w = made.diff_weights_desc();
+      scratch = made.scratchpad_desc();
+    }
+  }
+
+  void run(ConvPart part, const void* images, const void* filters, const void* results, void* work) const {
+    const onednn::OneThread one;
+    const int of_x = part == ConvPart::images ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC;
+    const int of_w = part == ConvPart::filters ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS;
+    const int of_y = part == ConvPart::results ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST;
+    primitive.execute(onednn::stream(), {{of_x, onednn::view(x, images)},
+                                         {of_w, onednn::view(w, filters)},
+                                         {of_y, onednn::view(y, results)},
+                                         {DNNL_ARG_SCRATCHPAD, onednn::view(scratch, work)}});
+  }
+};
+
+/// Cut into slices of the batch: all as large as the first, but the last may be smaller.
+struct Plan {
+  Chunks slices;
+  Kernel first, last;
+  memory::desc as_given;
+  std::optional<dnnl::reorder> reorder;  // of the filters, where they aren't wanted as they are
+
+  static Chunks slices_of(const Convolution& c) {
+    constexpr std::int64_t kSlices = 32;
+    return c.part == ConvPart::filters ? filter_slices(c.shape.n)
+                                       : Chunks(c.shape.n, (c.shape.n + kSlices - 1) / kSlices);
+  }
+  static onednn::ConvolutionArgs alike(onednn::ConvolutionArgs a, const memory::desc& w) {
+    a.w = w;
+    return a;
+  }
+
+  explicit Plan(const Convolution& c)
+      : slices(slices_of(c)),
+        first(c, arguments(c, slices.end(0))),
+        last(c, alike(arguments(c, c.shape.n - slices.begin(slices.count() - 1)), first.w)),
+        as_given(filters_as_given(c)) {
+    if (as_given == first.w) return;
+    if (c.part == ConvPart::filters) {
+      reorder = dnnl::reorder({onednn::engine(), first.w, onednn::engine(), as_given});
+    } else {
+      reorder = dnnl::reorder({onednn::engine(), as_given, onednn::engine(), first.w});
+    }
+  }
+
+  ConvMemory memory_of(ConvPart part) const {
+    const std::size_t chunk = std::max(first.scratch.get_size(), last.scratch.get_size());
+    const std::size_t filters = reorder ? Scratch::aligned(first.w.get_size()) : 0;
+    if (part != ConvPart::filters) return {chunk, filters};
+    // Those of the first slice may be computed in place.
+    return {chunk, filters + Scratch::aligned(first.w.get_size()) * std::size_t(slices.count() - 1)};
+  }
+
+  void run(const Convolution& c, const void* a, const void* b, void* to) const {
+    const ConvMemory memory = memory_of(c.part);
+    const Scratch::Piece whole(whole_scratch(), memory.whole);
+    const std::size_t bytes = Scratch::aligned(first.w.get_size());
+    const bool sums = c.part == ConvPart::filters;
+    const void* filters = sums ? to : b;
+    if (reorder) filters = whole.as<std::byte>();
+    std::byte* others = whole.as<std::byte>() + (reorder ? bytes : 0);
+    if (reorder && !sums) execute(as_given, b, first.w, whole.as<std::byte>());
+
+    const ConvShape& s = c.shape;
+    const auto* images = static_cast<const std::byte*>(c.part == ConvPart::images ? to : a);
+    const auto* results = static_cast<const std::byte*>(c.part == ConvPart::results  ? to
+                                                        : c.part == ConvPart::images ? a
+                                                                                     : b);
+    const std::size_t image = first.x.get_size() / std::size_t(slices.end(0));
+    const std::size_t result = first.y.get_size() / std::size_t(slices.end(0));
+    parallel_for(slices.count(), [&](std::int64_t slice) {
+      const Scratch::Piece work(chunk_scratch(), memory.chunk);
+      const auto begin = std::size_t(slices.begin(slice));
+      const Kernel& kernel = slices.end(slice) == s.n ? last : first;
+      const void* part = sums && slice > 0 ? others + std::size_t(slice - 1) * bytes : filters;
+      kernel.run(c.part, images + begin * image, part, results + begin * result, work.as<std::byte>());
+    });
+    if (!sums) return;
+    auto* sum = static_cast<float*>(const_cast<void*>(filters));
+    add_up(sum, reinterpret_cast<float*>(others), std::int64_t(bytes / sizeof(float)), slices.count(),
+           std::int64_t(first.w.get_size() / sizeof(float)));
+    if (reorder) execute(first.w, sum, as_given, to);
+  }
+
+ private:
+  void execute(const memory::desc& from_desc, const void* from, const memory::desc& to_desc, void* to) const {
+    const onednn::OneThread one;
+    reorder->execute(onednn::stream(), {{DNNL_ARG_FROM, onednn::view(from_desc, from)},
+                                        {DNNL_ARG_TO, onednn::view(to_desc, to)}});
+  }
+};
+
+/// All that were asked for, kept for the process; null where it has no kernel.
+const Plan* plan_of(const Convolution& c) {
+  if (!onednn_in_use() || c.from == DType::f64) return nullptr;
+  static std::mutex& mutex = *new std::mutex;
+  static auto& plans = *new std::map<Convolution, std::unique_ptr<const Plan> >;
+  const std::lock_guard lock(mutex);
+  if (const auto found = plans.find(c); found != plans.end()) return found->second.get();
+  const onednn::OneThread one;
+  std::unique_ptr<const Plan> plan;
+  try {
+    plan = std::make_unique<const Plan>(c);
+  } catch (const dnnl::error&) {  // it has no kernel for this
+  }
+  return (plans[c] = std::move(plan)).get();
+}
+
+}  // namespace
+
+bool onednn_convolves(const Convolution& c) { return plan_of(c) != nullptr; }
+
+ConvMemory onednn_memory(const Convolution& c) {
+  const Plan* plan = plan_of(c);
+  return plan ? plan->memory_of(c.part) : ConvMemory{};
+}
+
+bool convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to) {
+  const Plan* plan = plan_of(c);
+  if (plan) plan->run(c, a, b, to);
+  return plan != nullptr;
+}
+
+}  // namespace tapestry::kernels
+
+#endif
