@@ -187,6 +187,14 @@ Var conv_transpose2d(const Operand& x, const Operand& filters, const ConvTranspo
   });
 }
 
+Var conv2d_filters(const Operand& images, const Operand& results, Extent2d size, const Conv2dOptions& o) {
+  return emit_with(kConv2dFilters, {images, results}, [&](std::span<const Var> v) {
+    check_images(v[0].shape());
+    const Extent2d image = extent(v[0].shape());
+    return ConvAttrs{Window2d::over(image, size, o.stride, o.padding, o.dilation), o.groups, image};
+  });
+}
+
 void register_conv(Registry& registry) {
   for (const Op* op : {&kConv2d, &kConv2dImages, &kConv2dFilters}) registry.add(*op);
 }

@@ -38,6 +38,12 @@ struct ConvTranspose2dOptions {
 /// output_padding. With `Padding::same` it is h stride.
 Var conv_transpose2d(const Operand& x, const Operand& filters, const ConvTranspose2dOptions& options = {});
 
+/// The adjoint of conv2d in its filters: images [n, h, w, cin] and what is to be their convolution's gradient
+/// [n, oh, ow, cout] give filters [size.h, size.w, cin / groups, cout]. Derivatives of conv2d and
+/// conv_transpose2d use it.
+Var conv2d_filters(const Operand& images, const Operand& results, Extent2d size,
+                   const Conv2dOptions& options = {});
+
 void register_conv(Registry& registry);
 
 }  // namespace tapestry
