@@ -1,15 +1,19 @@
 #include <tapestry/core/registry.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/rules.hpp>
 #include <tapestry/ops/shape.hpp>
+
+#include <type_traits>
 
 namespace tapestry {
 
 void MatmulAttrs::fields(FieldVisitor& f) const {
   f("transpose_a", transpose_a);
   f("transpose_b", transpose_b);
+  if (result) f("result", *result);
 }
 
 namespace {
@@ -20,7 +24,10 @@ using V = const Vjp&;
 Shape row(const Shape& a) { return a.rank() == 1 ? Shape{1, a[0]} : a; }
 Shape column(const Shape& b) { return b.rank() == 1 ? Shape{b[0], 1} : b; }
 
-MatmulAttrs flags_for(MatmulAttrs flags, const Shape& a, const Shape& b) {
+struct Transposed {
+  bool a, b;
+};
+Transposed flags_for(const MatmulAttrs& flags, const Shape& a, const Shape& b) {
   return {flags.transpose_a && a.rank() > 1, flags.transpose_b && b.rank() > 1};
 }
 
@@ -30,7 +37,7 @@ struct Product {
   std::int64_t m, k, n;
 };
 
-Product product_of(const Shape& a, const Shape& b, MatmulAttrs flags) {
+Product product_of(const Shape& a, const Shape& b, const MatmulAttrs& flags) {
   require_type(a.rank() > 0 && b.rank() > 0, "a scalar is no matrix");
   const auto [ta, tb] = flags_for(flags, a, b);
   const auto split = [](const Shape& matrix, bool transposed) {
@@ -46,13 +53,16 @@ Product product_of(const Shape& a, const Shape& b, MatmulAttrs flags) {
   return {*batch, m, k, n};
 }
 
-Type product_type(const Type& a, const Type& b, MatmulAttrs flags) {
+Type product_type(const Type& a, const Type& b, const MatmulAttrs& flags) {
   require_type(a.dtype == b.dtype, "dtypes differ");
-  require_type(a.dtype == DType::f32 || a.dtype == DType::f64, "multiplies f32 or f64 only");
+  require_type(is_floating(a.dtype), "multiplies f32, f64 or bf16 only");
+  const DType dtype = flags.result.value_or(a.dtype);
+  require_type(dtype == a.dtype || (a.dtype == DType::bf16 && dtype == DType::f32), "can't make ",
+               name_of(dtype), " of ", name_of(a.dtype));
   auto [shape, m, k, n] = product_of(a.shape, b.shape, flags);
   if (a.shape.rank() > 1) shape.push_back(m);
   if (b.shape.rank() > 1) shape.push_back(n);
-  return {a.dtype, shape};
+  return {dtype, shape};
 }
 
 // --- derivative: dA = g B^T, dB = A^T g, in terms of a and b as they are stored ---
@@ -67,10 +77,11 @@ struct Matrices {
 Matrices matrices_of(V v) {
   const Shape a = v.a().shape(), b = v.b().shape();
   const auto [ta, tb] = flags_for(v.attrs.as<MatmulAttrs>(), a, b);
-  auto [shape, m, k, n] = product_of(a, b, {ta, tb});
+  auto [shape, m, k, n] = product_of(a, b, {ta, tb, {}});
   shape.push_back(m);
   shape.push_back(n);
-  return {with_shape(v.a(), row(a)), with_shape(v.b(), column(b)), with_shape(v.g, shape), ta, tb};
+  const Var g = cast(v.g, v.a().dtype());  // the f32 cotangent of a sum of bf16 products is one of bf16
+  return {with_shape(v.a(), row(a)), with_shape(v.b(), column(b)), with_shape(g, shape), ta, tb};
 }
 
 /// All the matrices of a batch, one below the other.
@@ -102,25 +113,34 @@ std::optional<Var> absorb_transposes(const Call& c) {
   if (!a && !b) return std::nullopt;
   const auto& flags = c.attrs.as<MatmulAttrs>();
   return matmul(a.value_or(c.x[0]), b.value_or(c.x[1]),
-                {flags.transpose_a != a.has_value(), flags.transpose_b != b.has_value()});
+                {flags.transpose_a != a.has_value(), flags.transpose_b != b.has_value(), flags.result});
 }
 
 // --- kernel ---
 
 Shape batch_of(const Shape& matrix) { return Shape(std::span(matrix.begin(), matrix.size() - 2)); }
 
-template <class T>
+template <class T, class Result>
+void product(const kernels::GemmShape& shape, const T* a, const T* b, Result* to) {
+  if constexpr (std::is_same_v<T, bf16>) {
+    kernels::gemm_bf16(shape, a, b, to);
+  } else {
+    kernels::gemm(shape, a, b, to);
+  }
+}
+
+template <class T, class Result = T>
 void multiply(const KernelCall& c) {
   const Shape &a = c.x[0].type.shape, &b = c.x[1].type.shape;
   const auto [ta, tb] = flags_for(c.attrs.as<MatmulAttrs>(), a, b);
-  const auto [batch, m, k, n] = product_of(a, b, {ta, tb});
+  const auto [batch, m, k, n] = product_of(a, b, {ta, tb, {}});
   if (batch.elements() == 0) return;
   kernels::GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
   const T *from_a = c.x[0].as<T>(), *from_b = c.x[1].as<T>();
-  T* to = c.y.as<T>();
+  Result* to = c.y.as<Result>();
   if (b.rank() <= 2 && !ta) {  // one matrix for all rows
     shape.m *= batch.elements();
-    return kernels::gemm(shape, from_a, from_b, to);
+    return product(shape, from_a, from_b, to);
   }
   // In matrices; the innermost batch axes that go through a and b in even steps are one call.
   const Shape steps_a = rules::broadcast_strides(batch_of(row(a)), batch);
@@ -147,8 +167,28 @@ void multiply(const KernelCall& c) {
       at_b += rest % batch[axis] * steps_b[axis];
       rest /= batch[axis];
     }
-    kernels::gemm(shape, from_a + at_a * m * k, from_b + at_b * k * n, to + done * m * n);
+    product(shape, from_a + at_a * m * k, from_b + at_b * k * n, to + done * m * n);
   }
+}
+
+void run_multiply(const KernelCall& c) {
+  if (c.x[0].type.dtype == DType::f64) return multiply<double>(c);
+  if (c.x[0].type.dtype == DType::f32) return multiply<float>(c);
+  c.y.type.dtype == DType::f32 ? multiply<bf16, float>(c) : multiply<bf16>(c);
+}
+
+std::size_t reserve_for(std::span<const Type> x, const Type& y, const Attrs& attrs) {
+  const auto& flags = attrs.as<MatmulAttrs>();
+  const Shape &a = x[0].shape, &b = x[1].shape;
+  const auto [ta, tb] = flags_for(flags, a, b);
+  const auto [batch, m, k, n] = product_of(a, b, flags);
+  kernels::GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
+  if (x[0].dtype != DType::bf16) {
+    shape.batch = batch.elements();
+    return kernels::reserve_for_gemm(shape);
+  }
+  if (b.rank() <= 2 && !ta) shape.m *= batch.elements();
+  return kernels::reserve_for_gemm_bf16(shape, y.dtype);
 }
 
 constexpr Op kMatmul{
@@ -157,13 +197,8 @@ constexpr Op kMatmul{
     .type = [](const Signature& s) { return product_type(s.x[0], s.x[1], s.attrs.as<MatmulAttrs>()); },
     .vjp = {matmul_vjp_a, matmul_vjp_b},
     .simplify = absorb_transposes,
-    .kernel =
-        [](const KernelCall& c) { c.y.type.dtype == DType::f32 ? multiply<float>(c) : multiply<double>(c); },
-    .reserve =
-        [](std::span<const Type> x, const Type&, const Attrs& attrs) {
-          const auto [batch, m, k, n] = product_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());
-          return kernels::reserve_for_gemm({.m = m, .n = n, .k = k, .batch = batch.elements()});
-        },
+    .kernel = run_multiply,
+    .reserve = reserve_for,
     .flops =
         [](std::span<const Type> x, const Type&, const Attrs& attrs) {
           const auto [batch, m, k, n] = product_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());

@@ -3,6 +3,8 @@
 
 #include <tapestry/core/tape.hpp>
 
+#include <optional>
+
 namespace tapestry {
 
 class Registry;
@@ -11,6 +13,8 @@ class Registry;
 struct MatmulAttrs {
   bool transpose_a = false;
   bool transpose_b = false;
+  /// Of bf16 operands: f32 for the sums as they are; otherwise the result has the operands' dtype.
+  std::optional<DType> result{};
   void fields(FieldVisitor& f) const;
   bool operator==(const MatmulAttrs&) const = default;
 };

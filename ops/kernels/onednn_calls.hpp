@@ -82,4 +82,13 @@ auto backward(const ConvolutionArgs& c, const dnnl::convolution_forward::primiti
 #endif
 }
 
+/// The product of two matrices, of any strides. Throws dnnl::error where it has no kernel.
+inline auto product(const dnnl::memory::desc& a, const dnnl::memory::desc& b, const dnnl::memory::desc& c) {
+#if DNNL_VERSION_MAJOR >= 3
+  return dnnl::matmul::primitive_desc(engine(), a, b, c, attributes());
+#else
+  return dnnl::matmul::primitive_desc(dnnl::matmul::desc(a, b, c), attributes(), engine());
+#endif
+}
+
 }  // namespace tapestry::kernels::onednn
