@@ -38,7 +38,8 @@ std::vector<std::int64_t> parse_hidden(const std::string& list) {
 }
 
 DType parse_precision(const std::string& name) {
-  demand(name == "f32" || name == "f64", "--precision is f32 or f64, not '", name, "'");
+  demand(name == "f32" || name == "f64" || name == "bf16", "--precision is f32, f64 or bf16, not '", name,
+         "'");
   return name == "f64" ? DType::f64 : DType::f32;
 }
 
@@ -69,6 +70,10 @@ fs::path find_data(const Config& config) {
 }
 
 }  // namespace
+
+Precision make_precision(const Config& config) {
+  return config.precision == "bf16" ? Precision::bf16 : Precision::f32;
+}
 
 std::unique_ptr<Model> make_model(const Config& config) {
   demand(config.model == "fully_connected", "there is no model '", config.model,

@@ -3,6 +3,7 @@
 
 #include "config.hpp"
 
+#include <tapestry/core/run/program.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/model.hpp>
 #include <tapestry/optim/optimizer.hpp>
@@ -16,6 +17,8 @@
 
 namespace tapestry::app {
 
+/// What steps compute in: --precision bf16 is a model in f32 whose steps are compiled for bf16.
+Precision make_precision(const Config& config);
 /// Throws UsageError for names and numbers that make no sense.
 std::unique_ptr<Model> make_model(const Config& config);
 Optimizer make_optimizer(const Config& config, StateDict& state);

@@ -72,7 +72,8 @@ po::options_description model_options(Config& c) {
       ("keep", with_default(c.keep), "dropout: probability of keeping a hidden value; 1 for no dropout")  //
       ("reg", with_default(c.reg), "L2 penalty: reg/2 times the sum of squared weights")                  //
       ("weight-scale", with_default(c.weight_scale), "standard deviation of the first weights")           //
-      ("precision", with_default(c.precision), "f32 or f64")                                              //
+      ("precision", with_default(c.precision),
+       "f32, f64, or bf16: matrix products in bf16, all else in f32")  //
       ("seed", with_default(c.seed), "of weights, order of images and dropout");
   return options;
 }

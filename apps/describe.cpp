@@ -81,7 +81,8 @@ int describe(std::span<const std::string> arguments) {
 
   const std::unique_ptr<Model> model = make_model(config);
   if (config.batch_size < 1) throw UsageError("--batch-size must be at least 1");
-  Function step = training_step(*model, make_optimizer(config, model->state()), config.check_gradients);
+  Function step = training_step(*model, make_optimizer(config, model->state()), config.check_gradients,
+                                Location::current(), make_precision(config));
   const std::vector<Type> types = training_types(*model, config.batch_size);
   const Graph recorded = step.record(types);
   const Program& program = step.program(types);
@@ -106,6 +107,7 @@ int describe(std::span<const std::string> arguments) {
       .rule()
       .row({"peak", format_count(std::int64_t(s.peak_bytes())) + " bytes"});
   std::cout << parameters.text() << '\n' << work.text();
+  if (!s.precision.empty()) std::cout << '\n' << s.precision << '\n';
   if (show) {
     std::cout << "\nas recorded:\n"
               << to_text(recorded) << "\nafter the passes:\n"

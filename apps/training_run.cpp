@@ -9,11 +9,13 @@
 #include <tapestry/models/report/profile_report.hpp>
 #include <tapestry/models/report/progress.hpp>
 #include <tapestry/models/report/run_report.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <iostream>
 #include <ostream>
 
 #include <unistd.h>
@@ -130,7 +132,10 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                  .schedule = make_schedule(config, steps_per_epoch),
                                  .train_samples = config.train_samples,
                                  .seed = config.seed,
-                                 .check_gradients = config.check_gradients};
+                                 .check_gradients = config.check_gradients,
+                                 .precision = make_precision(config)};
+  if (trainer_options.precision == Precision::bf16 && !kernels::cpu_multiplies_bf16())
+    std::cerr << "This CPU has no bf16 products: they are computed in f32, and --precision f32 is faster\n";
   trainer_options.on_step = [&](const StepReport& step) {
     log->append({{"kind", "step"},
                  {"epoch", step.epoch},

@@ -67,6 +67,11 @@ Var add(const Var& a, const Var& b) {
   return emit(op, {a, b});
 }
 
+Var cast(const Var& x, DType dtype) {
+  static const Op& op = registry().at("cast");
+  return emit(op, {x}, CastAttrs{dtype});
+}
+
 Var fit(const Var& x, const Shape& shape) {
   static const Op& sum_to = registry().at("sum_to");
   static const Op& broadcast_to = registry().at("broadcast_to");

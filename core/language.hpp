@@ -29,6 +29,12 @@ struct StateAttrs {
   bool operator==(const StateAttrs&) const = default;
 };
 
+struct CastAttrs {
+  DType dtype;
+  void fields(FieldVisitor& f) const { f("dtype", dtype); }
+  bool operator==(const CastAttrs&) const = default;
+};
+
 /// Of ops that are told the shape of their result.
 struct ShapeAttrs {
   Shape shape;
@@ -51,6 +57,7 @@ Var wait_for(std::span<const Var> others, const Var& x);
 const Tensor* constant_value(const Graph& graph, ValueId id);
 
 Var add(const Var& a, const Var& b);
+Var cast(const Var& x, DType dtype);
 /// `x` summed over the axes along which `shape` was broadcast to it, and `x` broadcast where it is the
 /// smaller.
 Var fit(const Var& x, const Shape& shape);

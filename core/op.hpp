@@ -92,6 +92,10 @@ struct Op {
   /// Multiplications and additions of one call, where it isn't one an element.
   double (*flops)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
 
+  /// Heavy ops that take bf16 operands and sum in f32: the attributes with which the result is of this dtype.
+  /// What CompileOptions::precision computes in bf16.
+  Attrs (*with_result)(const Attrs&, DType) = nullptr;
+
   bool pointwise = false;    // y[i] depends on x[i] alone
   bool commutative = false;  // in its first two inputs
   bool view = false;         // y is x[0]'s elements in the same order

@@ -42,7 +42,8 @@ double number(const Metadata& metadata, const std::string& name, const std::file
 
 }  // namespace
 
-Function training_step(const Model& model, Optimizer optimizer, bool check_gradients, Location at) {
+Function training_step(const Model& model, Optimizer optimizer, bool check_gradients, Location at,
+                       Precision precision) {
   check_gradients |= optimizer.options().clip_norm.has_value();
   const auto step = [&model, optimizer = std::move(optimizer), check_gradients, at](Var x, Var labels,
                                                                                     Var learning_rate) {
@@ -58,7 +59,7 @@ Function training_step(const Model& model, Optimizer optimizer, bool check_gradi
     if (check_gradients && !slopes.empty()) outputs.push_back(global_norm(slopes));
     return outputs;
   };
-  return {step, CompileOptions{.require_finite = true}, at};
+  return {step, CompileOptions{.precision = precision, .require_finite = true}, at};
 }
 
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size) {
@@ -74,7 +75,7 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
       options_(std::move(options)),
       loader_(data.training, data.mean, batches(model, options_)),
       evaluator_(model, data.mean),
-      step_(training_step(model, std::move(optimizer), options_.check_gradients, at)),
+      step_(training_step(model, std::move(optimizer), options_.check_gradients, at, options_.precision)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
   if (!options_.schedule) {

@@ -56,6 +56,8 @@ struct TrainerOptions {
   std::uint64_t seed = 0;
   /// Refuses a step whose gradients overflow though its loss is finite: see training_step().
   bool check_gradients = false;
+  /// Of the training step; evaluations are in the model's.
+  Precision precision = Precision::f32;
   /// Where the notebook's lines go, if anywhere: "(Iteration 1 / 4900) loss: 2.337669" each print_every
   /// steps, and
   /// "(Epoch 1 / 10) train acc: 0.494000; val_acc: 0.477000".
@@ -76,7 +78,7 @@ struct TrainerOptions {
 /// clipped that takes a pass over all gradients, which have to wait for it. The model must outlive it. What
 /// the library records for it is said to be made at `at`.
 Function training_step(const Model& model, Optimizer optimizer, bool check_gradients = false,
-                       Location at = Location::current());
+                       Location at = Location::current(), Precision precision = Precision::f32);
 /// The argument types of a training step.
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size);
 

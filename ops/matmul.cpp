@@ -203,7 +203,12 @@ constexpr Op kMatmul{
         [](std::span<const Type> x, const Type&, const Attrs& attrs) {
           const auto [batch, m, k, n] = product_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());
           return 2.0 * double(batch.elements()) * double(m) * double(n) * double(k);
-        }};
+        },
+    .with_result = [](const Attrs& attrs, DType result) -> Attrs {
+      auto flags = attrs.as<MatmulAttrs>();
+      flags.result = result;
+      return flags;
+    }};
 
 constexpr Op kLinear{.name = "linear",
                      .arity = 3,

@@ -1,3 +1,4 @@
+#include <tapestry/core/language.hpp>
 #include <tapestry/core/registry.hpp>
 #include <tapestry/ops/algebra.hpp>
 #include <tapestry/ops/compare.hpp>
@@ -99,12 +100,6 @@ constexpr Op kClamp{.name = "clamp",
                           const auto& [lo, hi] = c.attrs.as<ClampAttrs>();
                           return minimum(maximum(c.x[0], lo), hi);
                         }};
-
-struct CastAttrs {
-  DType dtype;
-  void fields(FieldVisitor& f) const { f("dtype", dtype); }
-  bool operator==(const CastAttrs&) const = default;
-};
 
 constexpr Op kCast{
     .name = "cast",

@@ -1,6 +1,7 @@
 #include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/plan.hpp>
+#include <tapestry/core/compile/precision.hpp>
 #include <tapestry/core/compile/verify.hpp>
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/run/interpret.hpp>
@@ -31,7 +32,7 @@ bool all_finite(const ConstView& view) {
   });
 }
 
-Graph run_passes(const Graph& graph, const CompileOptions& options) {
+Graph run_passes(const Graph& graph, const CompileOptions& options, std::string& precision) {
   const auto wanted = [&](std::string_view name) {
     return std::ranges::find(options.without, name) == options.without.end();
   };
@@ -44,6 +45,16 @@ Graph run_passes(const Graph& graph, const CompileOptions& options) {
   for (const Pass& pass : passes()) {
     if (!wanted(pass.name)) continue;
     current = pass.run(current);
+    check(current);
+  }
+  if (options.precision == Precision::bf16) {
+    // After transposes are absorbed, which are then no values to cast; what it makes is simplified in turn.
+    PrecisionReport report;
+    current = lower_precision(current, &report);
+    precision = to_string(report);
+    check(current);
+    if (wanted("simplify")) current = simplify(current);
+    if (wanted("cse")) current = eliminate_common_subexpressions(current);
     check(current);
   }
   current = remove_dead_code(current);
@@ -104,7 +115,7 @@ struct Program::Impl {
     const auto wanted = [&](std::string_view name) {
       return std::ranges::find(options.without, name) == options.without.end();
     };
-    graph = run_passes(recorded, options);
+    graph = run_passes(recorded, options, summary.precision);
     plan = tapestry::plan(graph,
                           {wanted("fuse"), wanted("recompute"), wanted("in_place"), options.require_finite});
     arena = Tensor(DType::u8, {std::int64_t(plan.arena_bytes)});
@@ -151,7 +162,10 @@ struct Program::Impl {
   }
 
   void summarize() {
-    summary = {plan.tasks.size(), plan.flops, plan.arena_bytes, plan.output_bytes, 0, 0, 0};
+    summary.tasks = plan.tasks.size();
+    summary.flops = plan.flops;
+    summary.arena_bytes = plan.arena_bytes;
+    summary.output_bytes = plan.output_bytes;
     for (const State& state : plan.states) summary.state_bytes += state.type().bytes();
     for (ValueId id = 0; id < graph.size(); ++id) {
       if (const Tensor* constant = language::constant_value(graph, id))

@@ -3,6 +3,7 @@
 
 #include <tapestry/core/tape.hpp>
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -10,9 +11,13 @@
 
 namespace tapestry {
 
+/// What heavy ops compute in: f32 as recorded, or bf16 with sums in f32 (core/compile/precision.hpp).
+enum class Precision : std::uint8_t { f32, bf16 };
+
 struct CompileOptions {
   /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "recompute", "in_place".
   std::vector<std::string> without{};
+  Precision precision = Precision::f32;
   /// A step whose outputs aren't all finite throws NotFinite and changes no State.
   bool require_finite = false;
   /// Check the graph after each pass.
@@ -39,6 +44,7 @@ struct ProgramSummary {
   std::size_t state_bytes = 0;  // parameters, statistics and moments that the step touches
   std::size_t constant_bytes = 0;
   std::size_t kernel_bytes = 0;  // what kernels keep for the threads there are; all programs share it
+  std::string precision{};       // what was cast to bf16, if that was asked for
   std::size_t peak_bytes() const {
     return arena_bytes + output_bytes + state_bytes + constant_bytes + kernel_bytes;
   }

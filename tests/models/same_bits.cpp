@@ -10,7 +10,10 @@
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
 #include <tapestry/tests/support/restore_threads.hpp>
+#include <tapestry/tests/support/use_onednn.hpp>
 
+#include <cmath>
+#include <cstring>
 #include <memory>
 
 #include <boost/test/unit_test.hpp>
@@ -121,6 +124,41 @@ BOOST_AUTO_TEST_CASE(without_passes_that_do_not_change_arithmetic) {
       BOOST_TEST((trained(training, 3, options) == expected), training.name << ", subset " << mask);
     }
     BOOST_TEST((trained(training, 3, {.without = {"in_place"}}) == trained(training, 3)), training.name);
+  }
+}
+
+// What is rounded to bf16 is rounded by the graph, whatever runs together, and sums follow from the shape.
+BOOST_AUTO_TEST_CASE(in_bf16_with_any_number_of_threads) {
+  const test::RestoreThreads restore;
+  for (const bool onednn : {false, true}) {
+    const UseOneDnn use(onednn);
+    for (const Training& training : trainings()) {
+      set_thread_count(1);
+      const CompileOptions options{.precision = Precision::bf16};
+      const std::string expected = trained(training, 20, options);
+      BOOST_TEST((expected != trained(training, 20)), training.name << " is the same in f32");
+      for (const int threads : {2, 3, 4}) {
+        set_thread_count(threads);
+        BOOST_TEST((trained(training, 20, options) == expected), training.name << " with " << threads);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(in_bf16_losses_are_near_those_of_f32) {
+  for (const bool onednn : {false, true}) {
+    const UseOneDnn use(onednn);
+    for (const Training& training : trainings()) {
+      const std::string half = trained(training, 50, {.precision = Precision::bf16});
+      const std::string single = trained(training, 50);
+      for (std::size_t i = 0; i < 50; ++i) {
+        float a = 0, b = 0;
+        std::memcpy(&a, half.data() + i * sizeof(float), sizeof(float));
+        std::memcpy(&b, single.data() + i * sizeof(float), sizeof(float));
+        BOOST_TEST(std::abs(a - b) <= 0.02f * std::abs(b) + 0.005f,
+                   training.name << ", step " << i << ": " << a << " and " << b);
+      }
+    }
   }
 }
 
