@@ -33,10 +33,12 @@
 #include <tapestry/core/tape.hpp>
 #include <tapestry/core/tensor.hpp>
 #include <tapestry/models/checkpoint.hpp>
+#include <tapestry/models/data/augment.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/data/dataset.hpp>
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/data/loader.hpp>
+#include <tapestry/models/data/pixels.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/evaluate.hpp>
 #include <tapestry/models/fully_connected.hpp>

@@ -25,6 +25,9 @@ inline constexpr std::array<std::string_view, 6> kCifar10Files = {"data_batch_1.
                                                                   "data_batch_3.bin", "data_batch_4.bin",
                                                                   "data_batch_5.bin", "test_batch.bin"};
 inline constexpr std::string_view kCifar10NamesFile = "batches.meta.txt";
+/// Mean and deviation of the training images' channels, scaled to [0, 1], as they are usually given.
+inline constexpr std::array<double, 3> kCifar10ChannelMeans = {0.4914, 0.4822, 0.4465};
+inline constexpr std::array<double, 3> kCifar10ChannelDeviations = {0.2470, 0.2435, 0.2616};
 /// A file of this name beside the others says that they are write_synthetic_cifar10's.
 inline constexpr std::string_view kSyntheticMarker = "SYNTHETIC.txt";
 

@@ -12,20 +12,17 @@ namespace {
 constexpr std::uint64_t kShuffleStreams = std::uint64_t{0x73687566} << 32;
 constexpr std::uint64_t kReplacementStreams = std::uint64_t{0x7265706c} << 32;
 
-void subtract(std::span<const std::uint8_t> pixels, std::span<const float> mean, float* out) {
-  for (std::size_t i = 0; i < pixels.size(); ++i) out[i] = float(pixels[i]) - mean[i];
-}
-
 }  // namespace
 
-BatchLoader::BatchLoader(ImageSet set, Tensor mean, const BatchOptions& options)
-    : set_(std::move(set)), mean_(std::move(mean)), options_(options) {
+BatchLoader::BatchLoader(ImageSet set, PixelScale scale, const BatchOptions& options)
+    : set_(std::move(set)),
+      writer_(set_.image_shape(), std::move(scale)),
+      options_(options),
+      map_(set_.image_shape()) {
   const std::int64_t images = set_.size();
   require(images > 0, "batches can't be made of no images");
   require(options_.batch_size > 0, "a batch can't have ", options_.batch_size, " images");
-  if (mean_.elements() == 0) mean_ = Tensor(DType::f32, set_.image_shape());
-  require(mean_.type() == Type{DType::f32, set_.image_shape()}, "the mean image is ", mean_.type(),
-          ", but the images are ", set_.image_shape());
+  check_augmentation(options_.augment);
 
   const bool replacement = options_.order == BatchOrder::replacement;
   const bool partial = options_.keep_partial && !replacement;
@@ -101,11 +98,17 @@ void BatchLoader::fill() {
   const PhaseTimer timer(profiler_, making_);
   const Slot& slot = *preparing_;
   choose(slot.position);
-  const std::span<const float> mean = mean_.values<float>();
+  const bool augment = options_.augment != Augmentation{};
   for (std::int64_t i = 0; i < slot.labels.elements(); ++i) {
     const std::int64_t image = chosen_[std::size_t(i)];
     slot.label[i] = set_.label(image);
-    subtract(set_.image(image), mean, slot.pixels + i * set_.image_bytes());
+    float* out = slot.pixels + i * set_.image_bytes();
+    if (augment) {
+      map_.set(place(options_.augment, set_.image_shape(), options_.seed, slot.position.epoch, image));
+      writer_.write(set_.image(image), map_, out);
+    } else {
+      writer_.write(set_.image(image), out);
+    }
   }
 }
 

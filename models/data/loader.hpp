@@ -3,6 +3,7 @@
 
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/core/run/profiler.hpp>
+#include <tapestry/models/data/augment.hpp>
 #include <tapestry/models/data/dataset.hpp>
 
 #include <array>
@@ -27,10 +28,12 @@ struct BatchOptions {
   /// order of the inputs.
   bool flatten = true;
   std::uint64_t seed = 0;
+  /// Of each image by its number in the set; with replacement an epoch may show one several times, alike.
+  Augmentation augment{};
 
   /// Every image once, in order: what evaluation needs.
   static BatchOptions evaluation(std::int64_t batch_size, bool flatten = true) {
-    return {batch_size, BatchOrder::sequential, true, flatten, 0};
+    return {batch_size, BatchOrder::sequential, true, flatten, 0, {}};
   }
 };
 
@@ -43,8 +46,7 @@ struct BatchPosition {
 
 /// Valid until the loader's following call of next(), but a copy of a tensor may be kept.
 struct Batch {
-  const Tensor&
-      images;  // f32 [b, features] or [b, height, width, channels]: pixels in 0 to 255, minus the mean
+  const Tensor& images;  // f32 [b, features] or [b, height, width, channels]: scaled pixels
   const Tensor& labels;  // i64 [b]
   BatchPosition position;
 };
@@ -53,9 +55,9 @@ struct Batch {
 /// after a seek(). next() allocates nothing.
 class BatchLoader {
  public:
-  /// `mean` is subtracted from every image: f32 of the image's shape, or without elements for none. Throws if
-  /// shapes don't fit or if no batch can be filled.
-  BatchLoader(ImageSet set, Tensor mean, const BatchOptions& options);
+  /// `scale` may be a mean image to subtract, or {} for pixels as they are. Throws if shapes don't fit or if
+  /// no batch can be filled.
+  BatchLoader(ImageSet set, PixelScale scale, const BatchOptions& options);
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
 
@@ -86,7 +88,7 @@ class BatchLoader {
   BatchPosition after(BatchPosition position) const;
 
   ImageSet set_;
-  Tensor mean_;
+  PixelWriter writer_;
   BatchOptions options_;
   std::int64_t batches_per_epoch_ = 0;
   BatchPosition position_;
@@ -97,6 +99,7 @@ class BatchLoader {
   std::vector<std::int64_t> order_;   // shuffled: the epoch's images
   std::int64_t order_epoch_ = -1;     // the one that order_ is of
   std::vector<std::int64_t> chosen_;  // the images of the batch being made
+  PixelMap map_;                      // where the one being written is placed
   Profiler* profiler_ = nullptr;
   std::uint32_t making_ = 0, waiting_ = 0;  // phases
   BackgroundTask background_;               // last: its job uses the others

@@ -1,5 +1,6 @@
 #include <tapestry/models/data/loader.hpp>
 #include <tapestry/tests/support/allocations.hpp>
+#include <tapestry/tests/support/naive_pixels.hpp>
 #include <tapestry/tests/support/thrown.hpp>
 
 #include <algorithm>
@@ -38,6 +39,8 @@ std::vector<std::int64_t> draw(BatchLoader& loader, std::int64_t batches) {
   }
   return drawn;
 }
+
+constexpr Augmentation kAllKinds{Flip::alternating, 1, Border::reflect, 1};
 
 std::vector<std::int64_t> counted(std::int64_t count) {
   std::vector<std::int64_t> out(static_cast<std::size_t>(count));
@@ -152,6 +155,45 @@ BOOST_AUTO_TEST_CASE(the_mean_is_subtracted_and_the_shape_kept_if_wanted) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(images_are_placed_by_seed_epoch_and_number) {
+  const ImageSet set = numbered(50);
+  PixelScale scale;
+  scale.mean = Tensor::from({0.5f, 1.0f, 1.5f, 2.0f, 2.5f, 3.25f}, {1, 2, 3});
+  scale.scale = Tensor::from({0.5f, 2.0f, 3.0f}, {3});
+  for (const BatchOrder order : {BatchOrder::shuffled, BatchOrder::replacement, BatchOrder::sequential}) {
+    for (const std::int64_t batch_size : {1, 8, 50}) {  // an epoch of 8s ends with a batch of 2
+      BatchLoader loader(
+          set, scale,
+          {.batch_size = batch_size, .order = order, .keep_partial = true, .seed = 7, .augment = kAllKinds});
+      for (std::int64_t b = 0; b < 3 * loader.batches_per_epoch(); ++b) {
+        const Batch batch = loader.next();
+        const std::span<const float> pixels = batch.images.values<float>();
+        for (std::int64_t i = 0; i < batch.labels.elements(); ++i) {
+          const auto image = std::int64_t(batch.labels.at(i)) - 100;
+          const ImagePlacement placement =
+              place(kAllKinds, set.image_shape(), 7, batch.position.epoch, image);
+          const auto expected = naive_placed(set.image_shape(), set.image(image), placement, scale);
+          BOOST_TEST(pixels.subspan(std::size_t(i * 6), 6) == expected, boost::test_tools::per_element());
+        }
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_seek_into_augmented_batches) {
+  const BatchOptions options{.batch_size = 10, .keep_partial = true, .seed = 7, .augment = kAllKinds};
+  for (const BatchPosition position : {BatchPosition{0, 3}, BatchPosition{1, 4}, BatchPosition{2, 0}}) {
+    BatchLoader through(numbered(45), {}, options), resumed(numbered(45), {}, options);
+    while (through.position() != position) through.next();
+    resumed.seek(position);
+    for (int b = 0; b < 7; ++b) {
+      const Batch x = through.next(), y = resumed.next();
+      BOOST_TEST(identical(x.images, y.images));
+      BOOST_TEST(identical(x.labels, y.labels));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_batch_lives_until_the_next_and_a_copy_for_ever) {
   BatchLoader loader(numbered(100), {}, {.batch_size = 10, .order = BatchOrder::sequential});
   std::vector<Tensor> copies;
@@ -166,13 +208,16 @@ BOOST_AUTO_TEST_CASE(a_batch_lives_until_the_next_and_a_copy_for_ever) {
 
 BOOST_AUTO_TEST_CASE(next_allocates_nothing) {
   for (const BatchOrder order : {BatchOrder::shuffled, BatchOrder::replacement, BatchOrder::sequential}) {
-    BatchLoader loader(numbered(95), {}, {.batch_size = 10, .order = order, .keep_partial = true});
-    loader.next();
-    const std::size_t before = allocations();
-    for (int b = 0; b < 50; ++b) loader.next();  // several epochs
-    loader.seek({2, 3});
-    loader.next();
-    BOOST_TEST(allocations() - before == 0u);
+    for (const Augmentation& augment : {Augmentation{}, kAllKinds}) {
+      BatchLoader loader(numbered(95), {},
+                         {.batch_size = 10, .order = order, .keep_partial = true, .augment = augment});
+      loader.next();
+      const std::size_t before = allocations();
+      for (int b = 0; b < 50; ++b) loader.next();  // several epochs
+      loader.seek({2, 3});
+      loader.next();
+      BOOST_TEST(allocations() - before == 0u);
+    }
   }
 }
 
@@ -187,6 +232,8 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
              "the mean image is f32 [2, 1, 3], but the images are [1, 2, 3]");
   BOOST_TEST(make(5, {.batch_size = 1}, Tensor(DType::f64, {1, 2, 3})) ==
              "the mean image is f64 [1, 2, 3], but the images are [1, 2, 3]");
+  BOOST_TEST(make(5, {.batch_size = 1, .augment = {.cutout = -1}}) ==
+             "a square of -1 pixels can't be cut out of images");
   BatchLoader loader(numbered(95), {}, {.batch_size = 10});
   BOOST_TEST(thrown([&] {
                loader.seek({1, 9});
