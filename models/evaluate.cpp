@@ -1,6 +1,8 @@
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/models/evaluate.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/reduce.hpp>
+#include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/softmax.hpp>
 
 #include <algorithm>
@@ -8,42 +10,81 @@
 
 namespace tapestry {
 
-void fill_batch(const ImageSet& set, std::int64_t first, const Tensor& mean, Tensor& batch) {
-  const std::int64_t count = batch.shape()[0];
-  const std::span<const float> center = mean.values<float>();
-  const std::span<float> out = batch.mutable_values<float>();
-  const std::size_t size = center.size();
-  require(out.size() == size * std::size_t(count), "a batch of ", batch.type(), " can't hold ", count,
-          " images of ", set.image_shape());
-  parallel_for(count, [&](std::int64_t i) {
-    const auto pixels = set.image(first + i);
-    float* row = out.data() + std::size_t(i) * size;
-    for (std::size_t k = 0; k < size; ++k) row[k] = float(pixels[k]) - center[k];
-  });
+namespace {
+
+/// [views * b, classes] -> [b, classes], the views' weighted sum.
+Var combine(Var logits, std::span<const WeightedView> views) {
+  const auto count = std::int64_t(views.size());
+  std::vector<float> weights;
+  for (const WeightedView& view : views) weights.push_back(view.weight);
+  const Tensor factors = Tensor::from(weights, {count, 1, 1}).to(logits.type().dtype);
+  const Shape shape{count, logits.shape()[0] / count, logits.shape()[1]};
+  return sum(reshape(logits, shape) * logits.tape().constant(factors), {0});
 }
 
-Evaluator::Evaluator(const Model& model, const Tensor& mean, std::int64_t batch_size)
+}  // namespace
+
+std::vector<WeightedView> weighted_views(Views views) {
+  const ImagePlacement image, mirrored{.flip = true};
+  if (views == Views::single) return {{image, 1}};
+  if (views == Views::mirror) return {{image, 0.5f}, {mirrored, 0.5f}};
+  std::vector<WeightedView> out{{image, 0.25f}, {mirrored, 0.25f}};
+  for (const std::int64_t move : {1, -1}) {
+    out.push_back({{.dy = move, .dx = move}, 0.125f});
+    out.push_back({{.flip = true, .dy = move, .dx = -move}, 0.125f});  // the mirror image of the moved one
+  }
+  return out;
+}
+
+Evaluator::Evaluator(const Model& model, PixelScale scale, const EvaluatorOptions& options)
     : model_(model),
-      mean_(mean),
-      batch_size_(batch_size),
-      scores_([&model](Var x) { return softmax(model.logits(cast(x, model.dtype()), Mode::evaluate), -1); }) {
-  require(batch_size > 0, "an evaluation's batch size must be positive, not ", batch_size);
-  require(mean.elements() == model.input_shape().elements(), model.name(), " takes images of ",
-          model.input_shape(), ", the mean image is ", mean.shape());
+      scale_(std::move(scale)),
+      options_(options),
+      views_(weighted_views(options.views)),
+      scores_([this](Var x) {
+        const Var logits = model_.logits(cast(x, model_.dtype()), Mode::evaluate);
+        return softmax(views_.size() == 1 ? logits : combine(logits, views_), -1);
+      }) {
+  require(options.batch_size > 0, "an evaluation's batch size must be positive, not ", options.batch_size);
+  require(scale_.mean.elements() == 0 || scale_.mean.elements() == model.input_shape().elements(),
+          model.name(), " takes images of ", model.input_shape(), ", the mean image is ",
+          scale_.mean.shape());
 }
 
 void Evaluator::for_each_batch(const ImageSet& set,
                                const std::function<void(std::int64_t, const Tensor&)>& use) {
-  for (std::int64_t first = 0; first < set.size(); first += batch_size_) {
-    const std::int64_t count = std::min(batch_size_, set.size() - first);
-    auto input = std::ranges::find_if(inputs_, [&](const Tensor& t) { return t.shape()[0] == count; });
+  const auto views = std::int64_t(views_.size());
+  const std::int64_t batch = std::max<std::int64_t>(options_.batch_size / views, 1);
+  for (std::int64_t first = 0; first < set.size(); first += batch) {
+    const std::int64_t rows = views * std::min(batch, set.size() - first);
+    auto input = std::ranges::find_if(inputs_, [&](const Tensor& t) { return t.shape()[0] == rows; });
     if (input == inputs_.end()) {
-      Shape shape{count};
+      Shape shape{rows};
       for (const std::int64_t extent : model_.input_shape()) shape.push_back(extent);
       input = inputs_.insert(inputs_.end(), Tensor(DType::f32, shape));
     }
-    fill_batch(set, first, mean_, *input);
+    fill(set, first, *input);
     use(first, scores_(std::as_const(*input)));
+  }
+}
+
+void Evaluator::fill(const ImageSet& set, std::int64_t first, Tensor& input) {
+  require(set.image_bytes() == model_.input_shape().elements(), model_.name(), " takes images of ",
+          model_.input_shape(), ", not of ", set.image_shape());
+  const PixelWriter writer(set.image_shape(), scale_);
+  const std::int64_t count = input.shape()[0] / std::int64_t(views_.size());
+  float* out = input.mutable_values<float>().data();
+  for (const WeightedView& view : views_) {
+    const PixelMap map(set.image_shape(), view.placement);
+    parallel_for(count, [&](std::int64_t i) {
+      float* row = out + i * set.image_bytes();
+      if (view.placement == ImagePlacement{}) {
+        writer.write(set.image(first + i), row);
+      } else {
+        writer.write(set.image(first + i), map, row);
+      }
+    });
+    out += count * set.image_bytes();
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <tapestry/core/function.hpp>
 #include <tapestry/models/data/dataset.hpp>
+#include <tapestry/models/data/pixels.hpp>
 #include <tapestry/models/model.hpp>
 #include <tapestry/models/report/confusion.hpp>
 
@@ -12,11 +13,31 @@
 
 namespace tapestry {
 
-/// Runs a model in evaluation mode over images, in batches, with the mean image subtracted. Compiled once.
+/// Test-time augmentation: what a model sees of each image. Its scores are averaged before the softmax.
+enum class Views : std::uint8_t {
+  single,     // the image
+  mirror,     // and its mirror image
+  translate,  // both, of weight 1/4 each; and both moved by a pixel down right and up left, of weight 1/8
+              // each
+};
+
+struct WeightedView {
+  ImagePlacement placement;
+  float weight = 1;
+};
+std::vector<WeightedView> weighted_views(Views views);
+
+struct EvaluatorOptions {
+  /// How many images the model sees at once; several views of an image count as so many.
+  std::int64_t batch_size = 1000;
+  Views views = Views::single;
+};
+
+/// Runs a model in evaluation mode over images, in batches. Compiled once.
 class Evaluator {
  public:
-  /// `mean` has the shape of an image. Both outlive the evaluator.
-  Evaluator(const Model& model, const Tensor& mean, std::int64_t batch_size = 1000);
+  /// The model outlives the evaluator. `scale` may be a mean image to subtract.
+  Evaluator(const Model& model, PixelScale scale, const EvaluatorOptions& options = {});
 
   /// The fraction of images whose highest score is that of their label; NaN if there are none.
   double accuracy(const ImageSet& set);
@@ -33,14 +54,15 @@ class Evaluator {
   /// Calls `use` with the index of a batch's first image and its scores, softmaxed, [b, classes].
   void for_each_batch(const ImageSet& set, const std::function<void(std::int64_t, const Tensor&)>& use);
 
+  /// Images [first, first + b) in all views, the first view of each before the second.
+  void fill(const ImageSet& set, std::int64_t first, Tensor& input);
+
   const Model& model_;
-  Tensor mean_;
-  std::int64_t batch_size_;
+  PixelScale scale_;
+  EvaluatorOptions options_;
+  std::vector<WeightedView> views_;
   Function scores_;
   std::vector<Tensor> inputs_;  // a batch of each size met
 };
-
-/// Images [first, first + count) minus the mean, into `batch`, f32 [count, ...].
-void fill_batch(const ImageSet& set, std::int64_t first, const Tensor& mean, Tensor& batch);
 
 }  // namespace tapestry

@@ -18,7 +18,12 @@ ImageSet sample(const ImageSet& set, std::int64_t count) { return set.slice(0, s
 BatchOptions batches(const Model& model, const TrainerOptions& options) {
   BatchOptions batch{.batch_size = options.batch_size, .flatten = model.input_shape().rank() == 1};
   batch.seed = options.seed;
+  batch.augment = options.augment;
   return batch;
+}
+
+PixelScale pixels(const Cifar10Split& data, const TrainerOptions& options) {
+  return options.pixels ? *options.pixels : PixelScale(data.mean);
 }
 
 std::string exact(double value) {
@@ -73,8 +78,8 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
     : model_(model),
       data_(data),
       options_(std::move(options)),
-      loader_(data.training, data.mean, batches(model, options_)),
-      evaluator_(model, data.mean),
+      loader_(data.training, pixels(data, options_), batches(model, options_)),
+      evaluator_(model, pixels(data, options_)),
       step_(training_step(model, std::move(optimizer), options_.check_gradients, at, options_.precision)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);

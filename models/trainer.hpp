@@ -54,6 +54,10 @@ struct TrainerOptions {
   /// Training images looked at for the training accuracy; 0 for none.
   std::int64_t train_samples = 1000;
   std::uint64_t seed = 0;
+  /// Of the training batches; accuracies are of images as they are.
+  Augmentation augment{};
+  /// Instead of the split's mean image.
+  std::optional<PixelScale> pixels{};
   /// Refuses a step whose gradients overflow though its loss is finite: see training_step().
   bool check_gradients = false;
   /// Of the training step; evaluations are in the model's.

@@ -28,7 +28,7 @@ struct Counted {
 
 /// The steps of cifar_train, as its train_run() sets them up; those after the first epoch are counted, but
 /// for each epoch's first, before which accuracies are taken and the best parameters kept.
-Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads) {
+Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads, const Augmentation& augment = {}) {
   const RestoreThreads restore;
   set_thread_count(threads);
   const TemporaryFolder folder;
@@ -37,7 +37,8 @@ Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads) {
   Progress progress(nowhere, {.interactive = true}, 4, 20);
   Counted counted;
   std::size_t before = 0;
-  TrainerOptions options{.epochs = 4, .batch_size = 10, .lr_decay = 0.9, .train_samples = 20};
+  TrainerOptions options{
+      .epochs = 4, .batch_size = 10, .lr_decay = 0.9, .train_samples = 20, .augment = augment};
   options.on_step = [&](const StepReport& step) {
     log.append({{"kind", "step"},
                 {"epoch", step.epoch},
@@ -70,6 +71,16 @@ BOOST_AUTO_TEST_CASE(allocates_nothing) {
       const auto rule = normalization == Normalization::batch ? std::shared_ptr<const UpdateRule>(new Adam())
                                                               : std::make_shared<Momentum>();
       const Counted counted = run(net, {net.state(), rule, {.clip_norm = 1.0}}, threads);
+      BOOST_TEST(counted.steps == 57u);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(allocates_nothing_where_images_are_augmented) {
+  for (const Flip flip : {Flip::random, Flip::alternating}) {
+    for (const Border border : {Border::reflect, Border::zero}) {
+      FullyConnectedNet net({.hidden = {50}});
+      const Counted counted = run(net, {net.state(), Adam{}}, 2, {flip, 2, border, 8});
       BOOST_TEST(counted.steps == 57u);
     }
   }

@@ -170,6 +170,35 @@ BOOST_AUTO_TEST_CASE(resuming_is_exact) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(resuming_is_exact_where_images_are_augmented) {
+  TrainerOptions options = small_options();
+  options.augment = {Flip::alternating, 2, Border::reflect, 8};
+  options.pixels = normalized_channels({32, 32, 3}, kCifar10ChannelMeans, kCifar10ChannelDeviations);
+  FullyConnectedNet whole = small_net(), plain = small_net();
+  Trainer uninterrupted(whole, small_split(), {whole.state(), Adam{}}, options);
+  uninterrupted.train();
+  for (const std::int64_t stop : {2, 5, 8}) {  // within the first epoch, at its end, within the second
+    const TemporaryFolder folder;
+    FullyConnectedNet first = small_net(), second = small_net();
+    TrainerOptions stopping = options;
+    stopping.should_stop = [steps = std::int64_t{0}, stop]() mutable { return ++steps == stop; };
+    Trainer before(first, small_split(), {first.state(), Adam{}}, stopping);
+    BOOST_TEST(!before.train());
+    before.save(folder / "last");
+    Trainer after(second, small_split(), {second.state(), Adam{}}, options);
+    after.resume(folder / "last");
+    BOOST_TEST(after.train());
+    BOOST_TEST_CONTEXT("stopped after " << stop) {
+      check_same(values(whole.state()), values(second.state()));
+    }
+  }
+  // It makes a difference at all.
+  options.augment = {};
+  Trainer(plain, small_split(), {plain.state(), Adam{}}, options).train();
+  const auto a = values(whole.state()), b = values(plain.state());
+  BOOST_TEST(!identical(a.at("fc1/weight"), b.at("fc1/weight")));
+}
+
 BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   const int usual = thread_count();
   std::map<std::string, Tensor> one;
