@@ -39,7 +39,9 @@
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/data/loader.hpp>
 #include <tapestry/models/data/pixels.hpp>
+#include <tapestry/models/data/symmetric_eigen.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
+#include <tapestry/models/data/whitening.hpp>
 #include <tapestry/models/evaluate.hpp>
 #include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/layers.hpp>
