@@ -7,6 +7,7 @@
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
+#include <tapestry/core/compile/precision.hpp>
 #include <tapestry/core/compile/print.hpp>
 #include <tapestry/core/compile/recompute.hpp>
 #include <tapestry/core/compile/schedule.hpp>
