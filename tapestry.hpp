@@ -70,6 +70,7 @@
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/pool.hpp>
 #include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>

@@ -8,6 +8,7 @@
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/pool.hpp>
 #include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
@@ -27,6 +28,7 @@ void register_ops(Registry& registry) {
   register_indexing(registry);
   register_matmul(registry);
   register_conv(registry);
+  register_pool(registry);
   register_random(registry);
   register_softmax(registry);
   register_norm(registry);

@@ -58,6 +58,13 @@ constexpr std::string_view kLinear[] = {"neg",
                                         "pad_reflect",
                                         "scatter_add",
                                         "leaky_relu",
+                                        "max_pool2d",
+                                        "max_pool2d_pick",
+                                        "max_pool2d_put",
+                                        "avg_pool2d",
+                                        "avg_pool2d_images",
+                                        "adaptive_max_pool2d",
+                                        "adaptive_avg_pool2d",
                                         "multiclass_hinge"};
 
 std::string_view reason_for(std::string_view op, std::string_view mutation) {

@@ -41,6 +41,7 @@ BOOST_AUTO_TEST_CASE(values_and_derivatives) {
   t.add("conv_transpose2d/dilation", transposed({.padding = {1, 0}, .dilation = {3, 2}}));
   t.add("conv_transpose2d/groups", transposed({.groups = 2}));
   t.add("conv_transpose2d/upsample", transposed({.stride = 2}));
+  t.add("conv2d_filters/plain", [](const Inputs& x) { return conv2d_filters(x[0], x[1], {3, 2}); });
   t.check("conv");
 }
 

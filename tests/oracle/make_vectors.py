@@ -27,7 +27,7 @@ import warnings
 
 import torch
 
-from families import compose, conv, layers, loss, matmul, norm, optim, pointwise, reduce, shape, softmax
+from families import compose, conv, layers, loss, matmul, norm, optim, pointwise, pool, reduce, shape, softmax
 
 
 def main():
@@ -38,7 +38,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "(var|std).*degrees of freedom")  # of outputs without elements
-    for module in (pointwise, reduce, shape, matmul, conv, norm, softmax, loss, compose, layers, optim):
+    for module in (pointwise, reduce, shape, matmul, conv, pool, norm, softmax, loss, compose, layers, optim):
         module.family().save(folder)
 
 

@@ -26,6 +26,14 @@ def transpose(**options):
     return convolve
 
 
+def filters(kh, kw):
+    def correlate(x, g):  # the gradient of the filters of a plain convolution
+        windows = F.unfold(first(x), (kh, kw))  # [n, cin kh kw, places]
+        sums = (windows @ g.reshape(g.shape[0], -1, g.shape[-1])).sum(0)
+        return sums.reshape(x.shape[-1], kh, kw, -1).permute(1, 2, 0, 3)
+    return correlate
+
+
 def family():
     cases = Family("conv")
     for label, x, w, options in (
@@ -52,4 +60,5 @@ def family():
             ("groups", (1, 3, 3, 4), (2, 2, 3, 4), {"groups": 2}),
             ("upsample", (2, 2, 2, 3), (2, 2, 1, 3), {"stride": 2})):
         cases.add(f"conv_transpose2d/{label}", transpose(**options), signed(*x), signed(*w))
+    cases.add("conv2d_filters/plain", filters(3, 2), signed(2, 4, 5, 3), signed(2, 2, 4, 2))
     return cases
