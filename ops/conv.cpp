@@ -1,6 +1,7 @@
 #include <tapestry/core/registry.hpp>
 #include <tapestry/ops/conv.hpp>
 #include <tapestry/ops/kernels/conv.hpp>
+#include <tapestry/ops/pointwise.hpp>
 
 namespace tapestry {
 namespace {
@@ -16,11 +17,13 @@ using kernels::ConvShape;
 struct ConvAttrs {
   Window2d window;
   std::int64_t groups = 1;
-  Extent2d image;  // its extent, which the results leave open
+  Extent2d image;                 // its extent, which the results leave open
+  std::optional<DType> result{};  // f32 of bf16 operands; nothing: the operands' own
   void fields(FieldVisitor& f) const {
     window.fields(f);
     f("groups", groups);
     f("image", Shape{image.h, image.w});
+    if (result) f("result", *result);
   }
   bool operator==(const ConvAttrs&) const = default;
 };
@@ -82,10 +85,13 @@ ConvShape shape_of(std::span<const Type> operands, const ConvAttrs& attrs) {
 
 template <ConvPart part>
 Type conv_type(const Signature& s) {
-  const DType dtype = s.x[0].dtype;
-  require_type(dtype == s.x[1].dtype, "dtypes differ");
-  require_type(is_floating(dtype), "convolves floating-point numbers only");
+  const DType from = s.x[0].dtype;
+  require_type(from == s.x[1].dtype, "dtypes differ");
+  require_type(is_floating(from), "convolves floating-point numbers only");
   const auto& attrs = s.attrs.as<ConvAttrs>();
+  const DType dtype = attrs.result.value_or(from);
+  require_type(dtype == from || (from == DType::bf16 && dtype == DType::f32), "can't make ", name_of(dtype),
+               " of ", name_of(from));
   const ConvShape c = shape_of<part>(s.x, attrs);
   const Shape results = {c.n, c.oh, c.ow, c.cout};
   if constexpr (part == ConvPart::results) {
@@ -110,9 +116,9 @@ void run(const KernelCall& c) {
   kernels::convolve(convolution_of<part>(operands, c.y.type, c.attrs), c.x[0].data, c.x[1].data, c.y.data);
 }
 
-Var conv(const Var& x, const Var& w, const Attrs& attrs);
-Var images(const Var& y, const Var& w, const Attrs& attrs);
-Var filters(const Var& x, const Var& y, const Attrs& attrs);
+Var conv(const Var& x, const Var& w, const Attrs& attrs, DType dtype);
+Var images(const Var& y, const Var& w, const Attrs& attrs, DType dtype);
+Var filters(const Var& x, const Var& y, const Attrs& attrs, DType dtype);
 
 template <ConvPart part>
 constexpr Op conv_op(std::string_view name, Var (*vjp_a)(V), Var (*vjp_b)(V)) {
@@ -129,22 +135,40 @@ constexpr Op conv_op(std::string_view name, Var (*vjp_a)(V), Var (*vjp_b)(V)) {
               [](std::span<const Type> x, const Type&, const Attrs& attrs) {
                 const ConvShape s = shape_of<part>(x, attrs.as<ConvAttrs>());
                 return 2.0 * double(s.results()) * double(s.taps() * s.cin_each());
-              }};
+              },
+          .with_result = [](const Attrs& attrs, DType result) -> Attrs {
+            auto with = attrs.as<ConvAttrs>();
+            with.result = result;
+            return with;
+          }};
 }
 
 constexpr Op kConv2d = conv_op<ConvPart::results>(
-    "conv2d", [](V v) { return images(v.g, v.b(), v.attrs); },
-    [](V v) { return filters(v.a(), v.g, v.attrs); });
+    "conv2d", [](V v) { return images(v.g, v.b(), v.attrs, v.a().dtype()); },
+    [](V v) { return filters(v.a(), v.g, v.attrs, v.a().dtype()); });
 constexpr Op kConv2dImages = conv_op<ConvPart::images>(
-    "conv2d_images", [](V v) { return conv(v.g, v.b(), v.attrs); },
-    [](V v) { return filters(v.g, v.a(), v.attrs); });
+    "conv2d_images", [](V v) { return conv(v.g, v.b(), v.attrs, v.a().dtype()); },
+    [](V v) { return filters(v.g, v.a(), v.attrs, v.a().dtype()); });
 constexpr Op kConv2dFilters = conv_op<ConvPart::filters>(
-    "conv2d_filters", [](V v) { return images(v.b(), v.g, v.attrs); },
-    [](V v) { return conv(v.a(), v.g, v.attrs); });
+    "conv2d_filters", [](V v) { return images(v.b(), v.g, v.attrs, v.a().dtype()); },
+    [](V v) { return conv(v.a(), v.g, v.attrs, v.a().dtype()); });
 
-Var conv(const Var& x, const Var& w, const Attrs& attrs) { return emit(kConv2d, {x, w}, attrs); }
-Var images(const Var& y, const Var& w, const Attrs& attrs) { return emit(kConv2dImages, {y, w}, attrs); }
-Var filters(const Var& x, const Var& y, const Attrs& attrs) { return emit(kConv2dFilters, {x, y}, attrs); }
+/// Of operands of the first one's dtype, and in it: the f32 cotangent of a sum of bf16 products is one of
+/// bf16.
+Var derived(const Op& op, const Var& a, const Var& b, const Attrs& attrs, DType dtype) {
+  auto plain = attrs.as<ConvAttrs>();
+  plain.result.reset();
+  return emit(op, {cast(a, dtype), cast(b, dtype)}, plain);
+}
+Var conv(const Var& x, const Var& w, const Attrs& attrs, DType dtype) {
+  return derived(kConv2d, x, w, attrs, dtype);
+}
+Var images(const Var& y, const Var& w, const Attrs& attrs, DType dtype) {
+  return derived(kConv2dImages, y, w, attrs, dtype);
+}
+Var filters(const Var& x, const Var& y, const Attrs& attrs, DType dtype) {
+  return derived(kConv2dFilters, x, y, attrs, dtype);
+}
 
 Extent2d size_of_filters(const Shape& shape) {
   check_filters(shape);

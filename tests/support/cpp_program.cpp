@@ -93,6 +93,20 @@ std::string settings(std::string_view op, const Fields& f) {
   }
   if (op == "pad_reflect") return text(shape(f.shape("lo")), ", ", shape(f.shape("hi")));
   if (op == "matmul") return text("{", flag("transpose_a"), ", ", flag("transpose_b"), '}');
+  if (f.shapes.contains("stride")) {
+    const auto both = [&](std::string_view name, std::int64_t value) {
+      const Shape found = f.shapes.contains(name) ? f.shape(name) : Shape{value, value};
+      return braces(found);
+    };
+    const std::string padding = text("Padding(", both("lo", 0), ", ", both("hi", 0), ')');
+    std::string options = text("{.stride = Extent2d", both("stride", 1), ", .padding = ", padding,
+                               ", .dilation = ", both("dilation", 1));
+    if (f.numbers.contains("groups")) options += ", .groups = " + num("groups");
+    options += '}';
+    if (op == "conv2d") return options;
+    const std::string inside = op == "avg_pool2d" && f.numbers.contains("inside") ? ", false" : "";
+    return text(both("size", 1), ", ", options, inside);
+  }
   if (op == "one_hot") return text(num("classes"), ", ", dtype(f.words.at("dtype")));
   if (op == "check_labels") {
     return num("classes") + (f.numbers.contains("ignored") ? ", " + num("ignored") : "");
