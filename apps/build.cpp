@@ -1,5 +1,7 @@
 #include "build.hpp"
 
+#include "images.hpp"
+
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
@@ -150,6 +152,9 @@ void check_settings(const Config& config) {
   demand(config.train_samples >= 0, "--train-samples can't be negative");
   demand(config.checkpoint_every >= 0, "--checkpoint-every can't be negative");
   demand(config.threads >= 0, "--threads can't be negative");
+  make_pixels(config.pixels, {});
+  make_augmentation(config.augment);
+  make_views(config.tta);
   const std::unique_ptr<Model> model = make_model(config);
   make_optimizer(config, model->state());
   make_schedule(config, 1);
@@ -184,6 +189,8 @@ LoadedRun load_run(const fs::path& run, const std::string& checkpoint) {
   const bool named = checkpoint == "best" || checkpoint == "last";
   const fs::path path = named ? run / (checkpoint + ".safetensors") : fs::path(checkpoint);
   const Metadata metadata = load_checkpoint(path, loaded.model->state(), Restore::model);
+  if (const auto pixels = metadata.find(std::string(kPixels)); pixels != metadata.end())
+    loaded.config.pixels = pixels->second;
   const auto names = metadata.find(std::string(kClassNames));
   if (names == metadata.end())
     throw IoError(text(path.string(), ": the checkpoint doesn't name its classes"));

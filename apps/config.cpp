@@ -72,6 +72,9 @@ po::options_description model_options(Config& c) {
       ("keep", with_default(c.keep), "dropout: probability of keeping a hidden value; 1 for no dropout")  //
       ("reg", with_default(c.reg), "L2 penalty: reg/2 times the sum of squared weights")                  //
       ("weight-scale", with_default(c.weight_scale), "standard deviation of the first weights")           //
+      ("pixels", with_default(c.pixels),
+       "what a byte becomes: mean-image for 0 to 255 minus the mean training image, channels for 0 to 1 "
+       "normalised with CIFAR-10's mean and deviation of each channel")  //
       ("precision", with_default(c.precision),
        "f32, f64, or bf16: matrix products in bf16, all else in f32")  //
       ("seed", with_default(c.seed), "of weights, order of images and dropout");
@@ -102,6 +105,13 @@ po::options_description training_options(Config& c) {
       ("num-train", with_default(c.num_train), "training images to use, the first ones")  //
       ("train-samples", with_default(c.train_samples),
        "training images looked at for the training accuracy")  //
+      ("augment", with_default(c.augment),
+       "none, or some of: flip (mirrored at random), alternating (mirrored every other epoch), translate=N "
+       "(moved by up to N pixels, edges reflected), crop=N (the same, edges 0), cutout=N (a square of N "
+       "pixels 0); as in alternating,translate=2,cutout=8")  //
+      ("tta", with_default(c.tta),
+       "what the final test sees of an image: none (it alone), mirror (its mirror image, too), translate "
+       "(both, and both moved by a pixel either way); scores are averaged")  //
       ("checkpoint-every", with_default(c.checkpoint_every), "steps between checkpoints; 0: each epoch");
   return options;
 }

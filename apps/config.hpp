@@ -29,6 +29,7 @@ struct Config {
   double keep = 1;
   double reg = 0;
   double weight_scale = 1e-2;
+  std::string pixels = "mean-image";
 
   std::string optimizer = "adam";
   double learning_rate = 1e-3;
@@ -49,6 +50,8 @@ struct Config {
   std::int64_t batch_size = 100;
   std::int64_t num_train = 49'000;
   std::int64_t train_samples = 1000;
+  std::string augment = "none";
+  std::string tta = "none";
   std::uint64_t seed = 0;
   std::string precision = "f32";
   int threads = 0;

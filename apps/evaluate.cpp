@@ -1,5 +1,6 @@
 #include "build.hpp"
 #include "commands.hpp"
+#include "images.hpp"
 
 #include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/evaluate.hpp>
@@ -18,16 +19,18 @@ namespace tapestry::app {
 
 int evaluate(std::span<const std::string> arguments) {
   Config given;
-  std::string run, checkpoint = "best";
+  std::string run, checkpoint = "best", tta;
   po::options_description options("Options");
-  options.add_options()                           //
-      ("run", po::value(&run), "the run folder")  //
-      ("checkpoint", po::value(&checkpoint)->default_value(checkpoint), "best, last or a file");
+  options.add_options()                                                                          //
+      ("run", po::value(&run), "the run folder")                                                 //
+      ("checkpoint", po::value(&checkpoint)->default_value(checkpoint), "best, last or a file")  //
+      ("tta", po::value(&tta), "views of an image: none, mirror or translate; default: the run's");
   options.add(data_options(given));
   po::variables_map values;
   if (!parse(arguments, options, "evaluate RUN [OPTIONS]", values, {"run"})) return kDone;
   if (run.empty()) throw UsageError("evaluate needs a run folder: cifar_train evaluate runs/NAME");
 
+  if (!tta.empty()) make_views(tta);  // a mistake is told before anything is read
   LoadedRun loaded = load_run(run, checkpoint);
   Config& config = loaded.config;
   const std::unique_ptr<Model>& model = loaded.model;
@@ -35,7 +38,9 @@ int evaluate(std::span<const std::string> arguments) {
   config.threads = given.threads;
   use_threads(config);
   const Cifar10Split data = load_data(config);
-  Evaluator evaluator(*model, model->state().at(kMeanImage).value());
+  if (!tta.empty()) config.tta = tta;
+  Evaluator evaluator(*model, make_pixels(config.pixels, model->state().at(kMeanImage).value()),
+                      {.views = make_views(config.tta)});
   const ConfusionMatrix confusion = evaluator.confusion(data.test_all, data.class_names);
   std::cout << "validation accuracy " << format_fixed(evaluator.accuracy(data.validation), 4) << " ("
             << data.validation.size() << " images)\ntest accuracy       "

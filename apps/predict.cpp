@@ -1,5 +1,6 @@
 #include "build.hpp"
 #include "commands.hpp"
+#include "images.hpp"
 
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/evaluate.hpp>
@@ -17,14 +18,15 @@ namespace po = boost::program_options;
 namespace tapestry::app {
 
 int predict(std::span<const std::string> arguments) {
-  std::string run, checkpoint = "best";
+  std::string run, checkpoint = "best", tta;
   std::vector<std::string> images;
   int top = 3;
   po::options_description options("Options");
-  options.add_options()                                                                          //
-      ("run", po::value(&run), "the run folder")                                                 //
-      ("image", po::value(&images), "PNG, JPEG or PPM files, resized to 32x32")                  //
-      ("checkpoint", po::value(&checkpoint)->default_value(checkpoint), "best, last or a file")  //
+  options.add_options()                                                                             //
+      ("run", po::value(&run), "the run folder")                                                    //
+      ("image", po::value(&images), "PNG, JPEG or PPM files, resized to 32x32")                     //
+      ("checkpoint", po::value(&checkpoint)->default_value(checkpoint), "best, last or a file")     //
+      ("tta", po::value(&tta), "views of an image: none, mirror or translate; default: the run's")  //
       ("top", po::value(&top)->default_value(top), "classes to show for each image");
   po::variables_map values;
   if (!parse(arguments, options, "predict RUN IMAGE... [OPTIONS]", values, {"run", "image"})) return kDone;
@@ -33,6 +35,7 @@ int predict(std::span<const std::string> arguments) {
   }
   if (top < 1) throw UsageError("--top must be at least 1");
 
+  if (!tta.empty()) make_views(tta);  // a mistake is told before anything is read
   const LoadedRun loaded = load_run(run, checkpoint);
   const std::unique_ptr<Model>& model = loaded.model;
   const auto count = std::int64_t(images.size());
@@ -42,7 +45,9 @@ int predict(std::span<const std::string> arguments) {
     std::ranges::copy(image.values<std::uint8_t>(),
                       pixels.mutable_values<std::uint8_t>().begin() + i * kCifar10ImageBytes);
   }
-  Evaluator evaluator(*model, model->state().at(kMeanImage).value());
+  const Views views = make_views(tta.empty() ? loaded.config.tta : tta);
+  Evaluator evaluator(*model, make_pixels(loaded.config.pixels, model->state().at(kMeanImage).value()),
+                      {.views = views});
   const Tensor probabilities = evaluator.probabilities(ImageSet(pixels, Tensor(DType::i64, {count})));
 
   TextTable table({{"image"}, {"class"}, {"probability", TextTable::Align::right}});

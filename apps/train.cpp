@@ -42,7 +42,8 @@ int train(std::span<const std::string> arguments) {
   run.add_options()                                                            //
       ("out", po::value(&out), "the run folder; default: runs/ and the time")  //
       ("resume", po::value(&resume),
-       "go on with the run in this folder, with its settings; --epochs, --threads and --data may change")  //
+       "go on with the run in this folder, with its settings; --epochs, --threads, --data and --tta may "
+       "change")  //
       ("profile", po::bool_switch(&profile),
        "print where the time goes, and leave profile.txt and trace.json (for https://ui.perfetto.dev) in the "
        "run "
@@ -63,6 +64,8 @@ int train(std::span<const std::string> arguments) {
         stored.threads = config.threads;
       } else if (name == "data") {
         stored.data = config.data;
+      } else if (name == "tta") {
+        stored.tta = config.tta;
       } else {
         throw UsageError(text("--", name, " can't change when a run is resumed"));
       }

@@ -1,5 +1,7 @@
 #include "training_run.hpp"
 
+#include "images.hpp"
+
 #include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/core/run/profiler.hpp>
@@ -91,6 +93,16 @@ void check_same_images(const StateDict& state, const Cifar10Split& data, const f
                         " was trained on: their mean differs from the one kept there; name those by --data"));
 }
 
+/// What the next steps are to do is what the last ones did: nobody has edited config.ini meanwhile.
+void check_same_images_shown(const Metadata& metadata, const Config& config, const fs::path& checkpoint) {
+  for (const auto& [name, value] : {std::pair(kPixels, config.pixels), {kAugment, config.augment}}) {
+    const auto it = metadata.find(std::string(name));
+    if (it == metadata.end() || it->second == value) continue;
+    throw UsageError(
+        text(checkpoint.string(), " was trained with --", name, ' ', it->second, ", not ", value));
+  }
+}
+
 }  // namespace
 
 void make_run_folder(const fs::path& folder, const std::string& resume) {
@@ -122,16 +134,22 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   std::optional<MetricsLog> log;
   std::optional<Progress> progress;
   Trainer* running = nullptr;
+  const Metadata kept{{std::string(kClassNames), join(data.class_names)},
+                      {std::string(kPixels), config.pixels},
+                      {std::string(kAugment), config.augment}};
   const auto save_last = [&] {
     log->sync();
-    running->save(last, {{"seconds", std::to_string(clock.seconds())},
-                         {std::string(kClassNames), join(data.class_names)}});
+    Metadata metadata = kept;
+    metadata["seconds"] = std::to_string(clock.seconds());
+    running->save(last, metadata);
   };
   TrainerOptions trainer_options{.epochs = config.epochs,
                                  .batch_size = config.batch_size,
                                  .schedule = make_schedule(config, steps_per_epoch),
                                  .train_samples = config.train_samples,
                                  .seed = config.seed,
+                                 .augment = make_augmentation(config.augment),
+                                 .pixels = make_pixels(config.pixels, data.mean),
                                  .check_gradients = config.check_gradients,
                                  .precision = make_precision(config)};
   if (trainer_options.precision == Precision::bf16 && !kernels::cpu_multiplies_bf16())
@@ -168,7 +186,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                     .seconds = clock.seconds(),
                                     .best = epoch.best});
     }
-    if (epoch.best) running->save_best(best, {{std::string(kClassNames), join(data.class_names)}});
+    if (epoch.best) running->save_best(best, kept);
     save_last();
   };
   trainer_options.should_stop = [] { return interrupted.load(); };
@@ -184,6 +202,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   if (resume) {
     const Metadata metadata = trainer.resume(last, best);
     check_same_images(model->state(), data, last);
+    check_same_images_shown(metadata, config, last);
     if (const auto it = metadata.find("seconds"); it != metadata.end())
       seconds_before = std::stod(it->second);
     clock = Clock(seconds_before);
@@ -208,7 +227,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   if (profiler) report_profile(*profiler, *limits, options.folder, out);
 
   trainer.use_best();
-  Evaluator evaluator(*model, data.mean);
+  Evaluator evaluator(*model, make_pixels(config.pixels, data.mean), {.views = make_views(config.tta)});
   const ConfusionMatrix confusion = evaluator.confusion(data.test_all, data.class_names);
   result.test_accuracy_all = confusion.accuracy();
   result.test_accuracy = evaluator.accuracy(data.test);

@@ -108,6 +108,34 @@ BOOST_AUTO_TEST_CASE(evaluating) {
   BOOST_TEST(cifar_train({"evaluate", run.string(), "--checkpoint", file}).out == result.out);
 }
 
+BOOST_AUTO_TEST_CASE(several_views_of_an_image) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  const ChildResult training = cifar_train(
+      small_training(run, {"--tta", "translate", "--pixels", "channels", "--augment", "flip,crop=4"}));
+  BOOST_REQUIRE_MESSAGE(training.code == 0, training.err);
+  // evaluate sees images as the run's test did, unless told otherwise.
+  const auto accuracies = [&](const Words& more) {
+    Words words{"evaluate", run.string()};
+    words.insert(words.end(), more.begin(), more.end());
+    const ChildResult result = cifar_train(words);
+    BOOST_TEST(result.code == 0, result.err);
+    return result.out.substr(result.out.find("test accuracy"));
+  };
+  const std::string usual = accuracies({}), tested = line(training.out, "best validation accuracy");
+  const std::size_t all = usual.rfind("(all");
+  BOOST_TEST(contains(tested, usual.substr(all - 7, 6) + " (all 10000)"), tested << usual);
+  BOOST_TEST(accuracies({"--tta", "translate"}) == usual);
+  BOOST_TEST(accuracies({"--tta", "mirror"}) != usual);
+  BOOST_TEST(accuracies({"--tta", "none"}) != usual);
+  // What the pixels are is in the checkpoint.
+  std::string config = file_content(run / "config.ini");
+  const std::string written = "pixels = channels\n";
+  config.replace(config.find(written), written.size(), "pixels = mean-image\n");
+  write_file(run / "config.ini", config);
+  BOOST_TEST(accuracies({}) == usual);
+}
+
 BOOST_AUTO_TEST_CASE(predicting) {
   fs::path run;
   trained(run);
@@ -130,6 +158,9 @@ BOOST_AUTO_TEST_CASE(predicting) {
   BOOST_TEST(classes == 10);
   BOOST_TEST(contains(one.out, "small.png"));
   BOOST_TEST(contains(one.out, "%"));
+  const ChildResult views = cifar_train({"predict", run.string(), small, "--top", "10", "--tta", "mirror"});
+  BOOST_TEST(views.code == 0, views.err);
+  BOOST_TEST(views.out != one.out);
   const ChildResult two = cifar_train({"predict", run.string(), small, large, "--top", "1"});
   BOOST_TEST(two.code == 0, two.err);
   BOOST_TEST(contains(two.out, "small.png"));

@@ -158,6 +158,47 @@ BOOST_AUTO_TEST_CASE(kill_in_the_middle_of_an_epoch) {
   check_as_uninterrupted(run, place / "whole", epochs);
 }
 
+BOOST_AUTO_TEST_CASE(augmented_images) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run", whole = place / "whole";
+  // Epochs of eight steps; a checkpoint after the third of each is where the run goes on.
+  const Words how{"--augment",          "alternating,translate=2,cutout=8",
+                  "--pixels",           "channels",
+                  "--schedule",         "constant",
+                  "--checkpoint-every", "3"};
+  const auto training = [&](const fs::path& out, const char* epochs) {
+    Words more = how;
+    more.insert(more.end(), {"--epochs", epochs});
+    return small_training(out, more);
+  };
+  Child child(TAPESTRY_CIFAR_TRAIN, training(run, "100000"));
+  BOOST_REQUIRE(wait_for_checkpoint(child, run,
+                                    [](std::int64_t i) { return i > kStepsPerEpoch && i % kStepsPerEpoch; }));
+  child.send(SIGKILL);
+  child.wait();
+  const std::int64_t epochs = iteration_of(run) / kStepsPerEpoch + 1;
+  const ChildResult rest = go_on(run, epochs);
+  BOOST_TEST(rest.code == 0, rest.err);
+  const ChildResult uninterrupted = cifar_train(training(whole, std::to_string(epochs).c_str()));
+  BOOST_REQUIRE_MESSAGE(uninterrupted.code == 0, uninterrupted.err);
+  check_same_run(run, whole);
+
+  // The checkpoint knows, whatever becomes of config.ini.
+  const auto metadata = load_safetensors(run / "last.safetensors").metadata;
+  BOOST_TEST(metadata.at("augment") == "alternating,translate=2,cutout=8");
+  BOOST_TEST(metadata.at("pixels") == "channels");
+  const std::string config = file_content(run / "config.ini");
+  const std::string line = "augment = alternating,translate=2,cutout=8\n";
+  const std::size_t at = config.find(line);
+  BOOST_REQUIRE(at != std::string::npos);
+  write_file(run / "config.ini", std::string(config).replace(at, line.size(), "augment = flip\n"));
+  const ChildResult other = go_on(run, epochs + 1);
+  BOOST_TEST(other.code == 2);
+  BOOST_TEST(other.err.find("last.safetensors was trained with --augment alternating,translate=2,cutout=8, "
+                            "not flip") != std::string::npos,
+             other.err);
+}
+
 BOOST_AUTO_TEST_CASE(ended_before_the_first_checkpoint) {
   const TemporaryFolder place;
   const fs::path run = place / "run", whole = place / "whole";

@@ -67,6 +67,23 @@ BOOST_AUTO_TEST_CASE(unknown_names) {
   check_mistake({"train", "--schedule", "zigzag"}, "not 'zigzag'");
   check_mistake({"train", "--normalization", "group"}, "not 'group'");
   check_mistake({"train", "--precision", "f16"}, "not 'f16'");
+  check_mistake({"train", "--pixels", "grey"}, "--pixels is mean-image or channels, not 'grey'");
+  check_mistake({"train", "--tta", "all"}, "--tta is none, mirror or translate, not 'all'");
+  check_mistake({"evaluate", "runs/x", "--tta", "all"}, "--tta is none, mirror or translate, not 'all'");
+  check_mistake({"predict", "runs/x", "cat.png", "--tta", "x"}, "--tta is none, mirror or translate");
+}
+
+BOOST_AUTO_TEST_CASE(augmentations) {
+  for (const char* list : {"rotate", "", "flip,", ",flip", "none,flip", "flip=1", "Flip", "cutouts=8"})
+    check_mistake({"train", "--augment", list}, "--augment is none, or some of flip, alternating");
+  for (const char* list : {"translate", "translate=", "translate=x", "translate=-1", "translate=2.5",
+                           "translate=33", "flip,translate=99999999999999999999"})
+    check_mistake({"train", "--augment", list},
+                  "--augment: translate takes 0 to 32 pixels, as in translate=2");
+  check_mistake({"train", "--augment", "flip,cutout=8x"}, "as in cutout=2, not 'cutout=8x'");
+  check_mistake({"train", "--augment", "flip,alternating"}, "says twice how to flip images");
+  check_mistake({"train", "--augment", "translate=2,crop=4"}, "says twice how to move images");
+  check_mistake({"train", "--augment", "cutout=2,cutout=2"}, "says twice how to cut images");
 }
 
 BOOST_AUTO_TEST_CASE(values_that_make_no_sense) {
