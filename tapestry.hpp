@@ -58,6 +58,7 @@
 #include <tapestry/models/report/run_report.hpp>
 #include <tapestry/models/report/svg.hpp>
 #include <tapestry/models/report/text_table.hpp>
+#include <tapestry/models/speedrun.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/algebra.hpp>
@@ -79,6 +80,7 @@
 #include <tapestry/ops/window.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/clip.hpp>
+#include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/optimizer.hpp>
 #include <tapestry/optim/schedule.hpp>
 #include <tapestry/optim/sgd.hpp>

@@ -96,6 +96,10 @@ struct Op {
   /// What CompileOptions::precision computes in bf16.
   Attrs (*with_result)(const Attrs&, DType) = nullptr;
 
+  /// Ops that only choose among x[0]'s elements: of rounded elements they choose the rounded one, so they may
+  /// as well work on the smaller dtype. Whether these do that with these attributes.
+  bool (*chooses)(const Attrs&) = nullptr;
+
   bool pointwise = false;    // y[i] depends on x[i] alone
   bool commutative = false;  // in its first two inputs
   bool view = false;         // y is x[0]'s elements in the same order

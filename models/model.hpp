@@ -1,6 +1,8 @@
 // What the trainer, the reports and the command line need to know of a classifier.
 #pragma once
 
+#include <tapestry/models/data/dataset.hpp>
+#include <tapestry/models/data/pixels.hpp>
 #include <tapestry/models/layers.hpp>
 
 #include <optional>
@@ -22,6 +24,12 @@ class Model {
   virtual Var logits(const Operand& x, Mode mode) const = 0;
   /// What the loss adds for the weights themselves, if anything.
   virtual std::optional<Var> penalty(Tape&) const { return std::nullopt; }
+
+  /// The share of the target that the loss spreads evenly over all classes.
+  virtual double label_smoothing() const { return 0; }
+  /// What the model has to know of the images before it is trained, as they will be scaled: called once,
+  /// before the first step of a new run.
+  virtual void look_at(const ImageSet&, const PixelScale&) {}
 
   /// Mean softmax cross-entropy over the batch, labels [batch] integers, plus the penalty.
   Var loss(const Operand& x, const Operand& labels, Mode mode) const;

@@ -72,6 +72,12 @@ void check_index(const Signature& s, const PoolShape& shape) {
                "the numbers are not those of its windows");
 }
 
+/// No element is in two windows.
+bool is_apart(const Attrs& attrs) {
+  const Window2d& w = attrs.as<PoolAttrs>().window;
+  return w.stride.h >= w.size.h && w.stride.w >= w.size.w && w.dilation == Extent2d(1);
+}
+
 // Which element of a window is the largest is a value of its own, so that all derivatives are linear: `pick`
 // and `put` by given numbers are each other's adjoints.
 Var index(const Var& x, const Attrs& attrs);
@@ -82,7 +88,8 @@ constexpr Op kMaxPool{.name = "max_pool2d",
                       .arity = 1,
                       .type = results_type,
                       .vjp = {[](V v) { return put(v.g, index(v.a(), v.attrs), v.attrs); }},
-                      .kernel = [](const KernelCall& c) { kernels::max_pool(shape_of(c), c.x[0], c.y); }};
+                      .kernel = [](const KernelCall& c) { kernels::max_pool(shape_of(c), c.x[0], c.y); },
+                      .chooses = [](const Attrs&) { return true; }};
 
 constexpr Op kMaxPoolIndex{
     .name = "max_pool2d_index",
@@ -92,7 +99,8 @@ constexpr Op kMaxPoolIndex{
           return Type{index_type(s.attrs.as<PoolAttrs>().window), results_type(s).shape};
         },
     .no_gradient = "it is a number of an element",
-    .kernel = [](const KernelCall& c) { kernels::max_pool_index(shape_of(c), c.x[0], c.y); }};
+    .kernel = [](const KernelCall& c) { kernels::max_pool_index(shape_of(c), c.x[0], c.y); },
+    .chooses = [](const Attrs&) { return true; }};
 
 constexpr Op kPick{
     .name = "max_pool2d_pick",
@@ -104,7 +112,8 @@ constexpr Op kPick{
           return Type{s.x[0].dtype, results_of(shape)};
         },
     .vjp = {[](V v) { return put(v.g, v.b(), v.attrs); }},
-    .kernel = [](const KernelCall& c) { kernels::pool_pick(shape_of(c), c.x[0], c.x[1], c.y); }};
+    .kernel = [](const KernelCall& c) { kernels::pool_pick(shape_of(c), c.x[0], c.x[1], c.y); },
+    .chooses = [](const Attrs&) { return true; }};
 
 constexpr Op kPut{.name = "max_pool2d_put",
                   .arity = 2,
@@ -115,7 +124,8 @@ constexpr Op kPut{.name = "max_pool2d_put",
                         return Type{s.x[0].dtype, images_of(shape)};
                       },
                   .vjp = {[](V v) { return pick(v.g, v.b(), v.attrs); }},
-                  .kernel = [](const KernelCall& c) { kernels::pool_put(shape_of(c), c.x[0], c.x[1], c.y); }};
+                  .kernel = [](const KernelCall& c) { kernels::pool_put(shape_of(c), c.x[0], c.x[1], c.y); },
+                  .chooses = is_apart};
 
 Var mean_images(const Var& y, const Attrs& attrs);
 Var mean_results(const Var& x, const Attrs& attrs);

@@ -38,12 +38,20 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
   Tape& tape = pairs.front().gradient.tape();
   const Scope scope(tape, rule_->name(), learning_rate.at());
 
+  for (const ParameterGroup& group : options_.groups) {
+    const auto in_group = [&](const ParameterGradient& pair) {
+      return matches(group.pattern, pair.parameter.name());
+    };
+    require(std::ranges::any_of(pairs, in_group), "no parameter's name matches the group '", group.pattern,
+            "'; the first is ", pairs.front().parameter.name());
+  }
   std::vector<Var> gradients;
   for (const ParameterGradient& pair : pairs) gradients.push_back(pair.gradient);
   if (options_.clip_norm) gradients = clip_by_global_norm(gradients, *options_.clip_norm);
 
   std::optional<Var> count;
-  if (rule_->counts_steps()) {
+  const auto counts = [](const ParameterGroup& group) { return group.rule && group.rule->counts_steps(); };
+  if (rule_->counts_steps() || std::ranges::any_of(options_.groups, counts)) {
     const std::string name = options_.name + "/t";
     if (!state_.find(name)) state_.create(name, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
     count = tape.read(state_.at(name)) + 1;
@@ -69,18 +77,21 @@ Var Optimizer::updated(const State& parameter, Var gradient, const Operand& lear
   Tape& tape = gradient.tape();
   const Var w = tape.read(parameter);
   Var rate = as_dtype(learning_rate, tape, w.dtype());
-  const bool decoupled = options_.decoupled || rule_->decoupled_decay();
-  double decay = options_.weight_decay != 0 ? options_.weight_decay : rule_->decoupled_decay().value_or(0);
   const auto group = std::ranges::find_if(
       options_.groups, [&](const ParameterGroup& g) { return matches(g.pattern, parameter.name()); });
-  if (group != options_.groups.end()) {
+  const bool grouped = group != options_.groups.end();
+  const UpdateRule& rule = grouped && group->rule ? *group->rule : *rule_;
+  const bool decoupled = options_.decoupled || rule.decoupled_decay();
+  double decay = options_.weight_decay != 0 ? options_.weight_decay : rule.decoupled_decay().value_or(0);
+  if (grouped) {
     if (group->learning_rate_scale != 1) rate = rate * group->learning_rate_scale;
+    if (group->learning_rate) rate = group->learning_rate(rate);
     decay = group->weight_decay.value_or(decay);
   }
   if (decay != 0 && !decoupled) gradient = gradient + decay * w;
   if (count) count = cast(*count, w.dtype());
   const Slots slots(state_, options_.name + '/' + parameter.name(), w, count);
-  const Var next = rule_->update(w, gradient, rate, slots);
+  const Var next = rule.update(w, gradient, rate, slots);
   return decay != 0 && decoupled ? next - (rate * decay) * w : next;
 }
 

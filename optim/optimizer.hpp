@@ -14,6 +14,7 @@
 #include <tapestry/core/tape.hpp>
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,11 +64,16 @@ struct ParameterGradient {
   Var gradient;
 };
 
-/// Settings of the parameters whose names match `pattern`, in which * stands for any text: "*/bias".
+/// Settings of the parameters whose names match `pattern`, in which * stands for any text: "*/bias". One that
+/// matches none is an Error.
 struct ParameterGroup {
   std::string pattern;
   double learning_rate_scale = 1;
   std::optional<double> weight_decay{};  // nothing: as for all
+  /// Another rule than the others'; nothing: the same.
+  std::shared_ptr<const UpdateRule> rule{};
+  /// Their rate, of the one that is passed in and scaled; nothing: that one.
+  std::function<Var(const Var&)> learning_rate{};
 };
 
 struct OptimizerOptions {

@@ -15,4 +15,9 @@ Var Nesterov::update(const Var& w, const Var& g, const Var& lr, const Slots& slo
   return w + velocity + momentum * (velocity - old);
 }
 
+Var AccumulatedMomentum::update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const {
+  const Var velocity = slots.write("velocity", momentum * slots.read("velocity") + g);
+  return w - lr * (nesterov ? g + momentum * velocity : velocity);
+}
+
 }  // namespace tapestry

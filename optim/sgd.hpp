@@ -30,4 +30,16 @@ struct Nesterov final : UpdateRule {
   Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;
 };
 
+/// velocity <- momentum velocity + g;  w <- w - lr velocity, or, with `nesterov`, w - lr (g + momentum
+/// velocity): the form that PyTorch's SGD has. It differs from those above where the learning rate changes.
+struct AccumulatedMomentum final : UpdateRule {
+  double momentum = 0.9;
+  bool nesterov = false;
+
+  explicit AccumulatedMomentum(double momentum_ = 0.9, bool nesterov_ = false)
+      : momentum(momentum_), nesterov(nesterov_) {}
+  std::string name() const override { return "accumulated_momentum"; }
+  Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;
+};
+
 }  // namespace tapestry

@@ -28,6 +28,24 @@ bool is_heavy(const Graph& graph, ValueId id) {
   return graph.op(id).with_result && is_f32(id) && std::ranges::all_of(graph.inputs(id), is_f32);
 }
 
+/// What bf16 holds exactly: x, cast from it.
+std::optional<Var> source(const Var& x) {
+  const Graph& graph = x.tape().graph();
+  if (!graph.is(x.id(), "cast") || x.dtype() != DType::f32) return std::nullopt;
+  const Var from = x.tape().at(graph.input(x.id(), 0));
+  return from.dtype() == DType::bf16 ? std::optional(from) : std::nullopt;
+}
+
+/// The same choice among a heavy op's results as bf16 holds them.
+std::optional<Var> chosen(Tape& tape, const Node& node, std::span<const Var> given) {
+  const std::optional<Var> from = source(given[0]);
+  if (!from) return std::nullopt;
+  std::vector<Var> inputs(given.begin(), given.end());
+  inputs[0] = *from;
+  const Var made = tape.append(*node.op, inputs, node.attrs, node.at);
+  return made.dtype() == DType::bf16 ? language::cast(made, DType::f32) : made;
+}
+
 /// Values on the new tape as bf16, each cast once.
 class Lowered {
  public:
@@ -46,7 +64,13 @@ class Lowered {
     if (node.arity > 0) {
       const Var from = tape.at(tape.graph().input(x.id(), 0));
       // A heavy op's result, as bf16 holds it.
-      if (node.op->name == "cast" && from.dtype() == DType::bf16) return from;
+      if (const auto exact = source(x)) return *exact;
+      // An element that is chosen may be rounded before.
+      if (node.op->chooses && node.op->chooses(node.attrs)) {
+        std::vector<Var> inputs{(*this)(from)};
+        for (int i = 1; i < int(node.arity); ++i) inputs.push_back(tape.at(tape.graph().input(x.id(), i)));
+        return copy_node(tape, node, inputs);
+      }
       // A view of what is cast, so that what all its views show is stored once.
       if (node.op->view && node.arity == 1) {
         const Var inner[] = {(*this)(from)};
@@ -69,8 +93,9 @@ Graph lower_precision(const Graph& graph, PrecisionReport* report) {
   PrecisionReport found;
   Graph result = rewrite(
       graph, [&](Tape& tape, const Graph& g, ValueId id, std::span<const Var> given) -> std::optional<Var> {
-        if (!is_heavy(g, id)) return std::nullopt;
         const Node& node = g.node(id);
+        if (node.op->chooses && node.op->chooses(node.attrs)) return chosen(tape, node, given);
+        if (!is_heavy(g, id)) return std::nullopt;
         std::vector<Var> inputs;
         for (const Var& x : given) inputs.push_back(lowered(x));
         ++found.ops[std::string(node.op->name)];

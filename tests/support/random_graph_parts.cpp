@@ -130,6 +130,10 @@ Var convolved(M m) {
 
 Var pooled(M m) {
   const Var x = images(m);
+  if (m.chance(0.3)) {
+    const Extent2d results(m.below(x.shape()[1]) + 1, m.below(x.shape()[2]) + 1);
+    return m.chance(0.5) ? adaptive_max_pool2d(x, results) : adaptive_avg_pool2d(x, results);
+  }
   const Extent2d window(m.below(2) + 1, m.below(2) + 2);
   PoolOptions o{.padding = Padding({0, 1}, {1, 0})};
   if (window.h == 1) o.padding = Padding({0, 1}, 0);
