@@ -6,6 +6,7 @@
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/speedrun.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
 
@@ -78,21 +79,28 @@ Precision make_precision(const Config& config) {
 }
 
 std::unique_ptr<Model> make_model(const Config& config) {
-  demand(config.model == "fully_connected", "there is no model '", config.model,
-         "'; there is: fully_connected");
+  const bool speedrun = config.model == "speedrun";
+  demand(config.model == "fully_connected" || speedrun, "there is no model '", config.model,
+         "'; there are: fully_connected, speedrun");
   demand(config.keep > 0 && config.keep <= 1, "--keep is a probability above 0, not ", config.keep);
   demand(config.reg >= 0, "--reg can't be negative");
   demand(config.weight_scale > 0 && std::isfinite(config.weight_scale),
          "--weight-scale must be positive and finite, not ", config.weight_scale);
-  FullyConnectedOptions options;
-  options.hidden = parse_hidden(config.hidden);
-  options.weight_scale = config.weight_scale;
-  options.normalization = parse_normalization(config.normalization);
-  options.keep = config.keep;
-  options.reg = config.reg;
-  options.dtype = parse_precision(config.precision);
-  options.seed = config.seed;
-  auto model = std::make_unique<FullyConnectedNet>(options);
+  const DType dtype = parse_precision(config.precision);
+  std::unique_ptr<Model> model;
+  if (speedrun) {
+    model = std::make_unique<SpeedrunNet>(SpeedrunOptions{.seed = config.seed, .dtype = dtype});
+  } else {
+    FullyConnectedOptions options;
+    options.hidden = parse_hidden(config.hidden);
+    options.weight_scale = config.weight_scale;
+    options.normalization = parse_normalization(config.normalization);
+    options.keep = config.keep;
+    options.reg = config.reg;
+    options.dtype = dtype;
+    options.seed = config.seed;
+    model = std::make_unique<FullyConnectedNet>(options);
+  }
   model->state().create(std::string(kMeanImage), Tensor(DType::f32, {kCifar10Side, kCifar10Side, 3}),
                         StateKind::statistic);
   return model;
@@ -109,6 +117,10 @@ Optimizer make_optimizer(const Config& config, StateDict& state) {
   demand(config.weight_decay >= 0, "--weight-decay can't be negative");
   demand(config.clip_norm >= 0, "--clip-norm can't be negative");
   if (config.clip_norm > 0) options.clip_norm = config.clip_norm;
+  if (config.optimizer == "speedrun") {
+    demand(config.model == "speedrun", "--optimizer speedrun is for --model speedrun");
+    return speedrun_optimizer(state, config.batch_size, config.epochs);
+  }
   const Adam adam(config.beta1, config.beta2, config.epsilon);
   if (config.optimizer == "adamw") return {state, AdamW(config.weight_decay, adam), options};
   options.weight_decay = config.weight_decay;
@@ -116,8 +128,9 @@ Optimizer make_optimizer(const Config& config, StateDict& state) {
   if (config.optimizer == "momentum") return {state, Momentum(config.momentum), options};
   if (config.optimizer == "nesterov") return {state, Nesterov(config.momentum), options};
   if (config.optimizer == "rmsprop") return {state, RmsProp(config.decay, config.epsilon), options};
-  demand(config.optimizer == "adam", "--optimizer is sgd, momentum, nesterov, rmsprop, adam or adamw, not '",
-         config.optimizer, "'");
+  demand(config.optimizer == "adam",
+         "--optimizer is sgd, momentum, nesterov, rmsprop, adam, adamw or speedrun, not '", config.optimizer,
+         "'");
   return {state, adam, options};
 }
 
@@ -145,7 +158,7 @@ Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
 }
 
 void check_settings(const Config& config) {
-  demand(config.num_train > 0 && config.num_train <= 49'000, "--num-train is between 1 and 49000, not ",
+  demand(config.num_train > 0 && config.num_train <= 50'000, "--num-train is between 1 and 50000, not ",
          config.num_train);
   demand(config.batch_size > 0 && config.batch_size <= config.num_train, "--batch-size is between 1 and the ",
          config.num_train, " training images, not ", config.batch_size);
@@ -161,7 +174,9 @@ void check_settings(const Config& config) {
 }
 
 Cifar10Split load_data(const Config& config) {
-  Cifar10Split split = split_cifar10(load_cifar10(find_data(config)));
+  SplitSizes sizes;
+  if (config.num_train > sizes.training) sizes = {config.num_train, 50'000 - config.num_train, sizes.test};
+  Cifar10Split split = split_cifar10(load_cifar10(find_data(config)), sizes);
   split.training = split.training.slice(0, config.num_train);
   if (split.synthetic) {
     std::cerr << "The images are a synthetic stand-in for CIFAR-10: drawn shapes, not photographs. "

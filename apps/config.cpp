@@ -64,8 +64,8 @@ void store_file(const std::string& path, const po::options_description& options,
 
 po::options_description model_options(Config& c) {
   po::options_description options("Model");
-  options.add_options()                                    //
-      ("model", with_default(c.model), "fully_connected")  //
+  options.add_options()                                                //
+      ("model", with_default(c.model), "fully_connected or speedrun")  //
       ("hidden", with_default(c.hidden),
        "units of the hidden layers, separated by commas; empty for none")                                 //
       ("normalization", with_default(c.normalization), "none, batch or layer")                            //
@@ -83,14 +83,15 @@ po::options_description model_options(Config& c) {
 
 po::options_description training_options(Config& c) {
   po::options_description options("Training");
-  options.add_options()                                                                            //
-      ("optimizer", with_default(c.optimizer), "sgd, momentum, nesterov, rmsprop, adam or adamw")  //
-      ("learning-rate", with_default(c.learning_rate), "of the first step")                        //
-      ("momentum", with_default(c.momentum), "of momentum and nesterov")                           //
-      ("decay", with_default(c.decay), "of rmsprop's average")                                     //
-      ("beta1", with_default(c.beta1), "of adam and adamw")                                        //
-      ("beta2", with_default(c.beta2), "of adam and adamw")                                        //
-      ("epsilon", with_default(c.epsilon), "of rmsprop, adam and adamw")                           //
+  options.add_options()  //
+      ("optimizer", with_default(c.optimizer),
+       "sgd, momentum, nesterov, rmsprop, adam, adamw or speedrun")          //
+      ("learning-rate", with_default(c.learning_rate), "of the first step")  //
+      ("momentum", with_default(c.momentum), "of momentum and nesterov")     //
+      ("decay", with_default(c.decay), "of rmsprop's average")               //
+      ("beta1", with_default(c.beta1), "of adam and adamw")                  //
+      ("beta2", with_default(c.beta2), "of adam and adamw")                  //
+      ("epsilon", with_default(c.epsilon), "of rmsprop, adam and adamw")     //
       ("weight-decay", with_default(c.weight_decay),
        "added to the gradient; decoupled for adamw, whose default is 0.01")                               //
       ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")    //
@@ -159,6 +160,19 @@ bool parse(std::span<const std::string> arguments, const po::options_description
 void complete(Config& config, const po::variables_map& values) {
   if (config.optimizer == "adamw" && values["weight-decay"].defaulted())
     config.weight_decay = AdamW{}.weight_decay;
+  // The speedrun's recipe goes with its model.
+  const auto recipe = [&](const char* name, auto& setting, auto value) {
+    if (config.model == "speedrun" && values[name].defaulted()) setting = value;
+  };
+  recipe("optimizer", config.optimizer, "speedrun");
+  recipe("learning-rate", config.learning_rate, 1.0);
+  recipe("schedule", config.schedule, "linear");
+  recipe("batch-size", config.batch_size, 2000);
+  recipe("epochs", config.epochs, 8);
+  recipe("num-train", config.num_train, 50'000);
+  recipe("pixels", config.pixels, "channels");
+  recipe("augment", config.augment, "alternating,translate=2");
+  recipe("tta", config.tta, "translate");
 }
 
 std::vector<std::pair<std::string, std::string>> settings(const Config& c) {

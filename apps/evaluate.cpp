@@ -40,7 +40,7 @@ int evaluate(std::span<const std::string> arguments) {
   const Cifar10Split data = load_data(config);
   if (!tta.empty()) config.tta = tta;
   Evaluator evaluator(*model, make_pixels(config.pixels, model->state().at(kMeanImage).value()),
-                      {.views = make_views(config.tta)});
+                      {.views = make_views(config.tta), .precision = make_precision(config)});
   const ConfusionMatrix confusion = evaluator.confusion(data.test_all, data.class_names);
   std::cout << "validation accuracy " << format_fixed(evaluator.accuracy(data.validation), 4) << " ("
             << data.validation.size() << " images)\ntest accuracy       "

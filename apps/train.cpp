@@ -80,9 +80,14 @@ int train(std::span<const std::string> arguments) {
   if (!where.resume) make_run_folder(where.folder, "--resume " + where.folder.string());
 
   const RunResult result = train_run(config, data, where, std::cout);
-  std::cout << "best validation accuracy " << format_fixed(result.best_validation_accuracy, 4)
-            << ", with those parameters on the test images " << format_fixed(result.test_accuracy_all, 4)
-            << " (all 10,000), " << format_fixed(result.test_accuracy, 4) << " (the first 1,000); "
+  if (data.validation.size() > 0) {
+    std::cout << "best validation accuracy " << format_fixed(result.best_validation_accuracy, 4)
+              << ", with those parameters";
+  } else {
+    std::cout << "accuracy with the last parameters";
+  }
+  std::cout << " on the test images " << format_fixed(result.test_accuracy_all, 4) << " (all 10,000), "
+            << format_fixed(result.test_accuracy, 4) << " (the first 1,000); "
             << format_duration(result.seconds) << "\nreport: " << (where.folder / "report.html").string()
             << '\n';
   if (result.interrupted) {

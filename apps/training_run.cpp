@@ -173,9 +173,9 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                {"epoch", epoch.epoch},
                                {"iteration", epoch.iteration},
                                {"train_accuracy", epoch.train_accuracy},
-                               {"validation_accuracy", epoch.validation_accuracy},
                                {"learning_rate", epoch.learning_rate},
                                {"seconds", clock.seconds()}};
+    if (data.validation.size() > 0) row.push_back({"validation_accuracy", epoch.validation_accuracy});
     if (epoch.epoch > 0) row.push_back({"loss", epoch.mean_loss});  // before training there is none
     log->append(row);
     if (epoch.epoch > 0) {
@@ -196,6 +196,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   Trainer trainer(*model, data, make_optimizer(config, model->state()), trainer_options);
   running = &trainer;
   const bool resume = options.resume && !has_only_begun(options.folder);
+  if (!resume) model->look_at(data.training, *trainer_options.pixels);
   if (options.resume && !resume) {
     out << options.folder.string() << " has no checkpoint yet: the run begins again\n";
   }
@@ -227,7 +228,8 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   if (profiler) report_profile(*profiler, *limits, options.folder, out);
 
   trainer.use_best();
-  Evaluator evaluator(*model, make_pixels(config.pixels, data.mean), {.views = make_views(config.tta)});
+  Evaluator evaluator(*model, make_pixels(config.pixels, data.mean),
+                      {.views = make_views(config.tta), .precision = make_precision(config)});
   const ConfusionMatrix confusion = evaluator.confusion(data.test_all, data.class_names);
   result.test_accuracy_all = confusion.accuracy();
   result.test_accuracy = evaluator.accuracy(data.test);

@@ -41,10 +41,12 @@ Evaluator::Evaluator(const Model& model, PixelScale scale, const EvaluatorOption
       scale_(std::move(scale)),
       options_(options),
       views_(weighted_views(options.views)),
-      scores_([this](Var x) {
-        const Var logits = model_.logits(cast(x, model_.dtype()), Mode::evaluate);
-        return softmax(views_.size() == 1 ? logits : combine(logits, views_), -1);
-      }) {
+      scores_(
+          [this](Var x) {
+            const Var logits = model_.logits(cast(x, model_.dtype()), Mode::evaluate);
+            return softmax(views_.size() == 1 ? logits : combine(logits, views_), -1);
+          },
+          CompileOptions{.precision = options.precision}) {
   require(options.batch_size > 0, "an evaluation's batch size must be positive, not ", options.batch_size);
   require(scale_.mean.elements() == 0 || scale_.mean.elements() == model.input_shape().elements(),
           model.name(), " takes images of ", model.input_shape(), ", the mean image is ",

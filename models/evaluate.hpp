@@ -31,6 +31,7 @@ struct EvaluatorOptions {
   /// How many images the model sees at once; several views of an image count as so many.
   std::int64_t batch_size = 1000;
   Views views = Views::single;
+  Precision precision = Precision::f32;
 };
 
 /// Runs a model in evaluation mode over images, in batches. Compiled once.

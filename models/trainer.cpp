@@ -79,7 +79,7 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
       data_(data),
       options_(std::move(options)),
       loader_(data.training, pixels(data, options_), batches(model, options_)),
-      evaluator_(model, pixels(data, options_)),
+      evaluator_(model, pixels(data, options_), {.precision = options_.precision}),
       step_(training_step(model, std::move(optimizer), options_.check_gradients, at, options_.precision)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
@@ -138,7 +138,8 @@ void Trainer::check(std::int64_t epoch) {
     report.validation_accuracy = evaluator_.accuracy(data_.validation);
   }
   report.learning_rate = options_.schedule(std::max<std::int64_t>(iteration_ - 1, 0));
-  report.best = report.validation_accuracy > best_accuracy_;
+  // Without validation images the last parameters are the best.
+  report.best = data_.validation.size() == 0 || report.validation_accuracy > best_accuracy_;
   if (report.best) {
     best_accuracy_ = report.validation_accuracy;
     keep_best();

@@ -60,7 +60,7 @@ struct TrainerOptions {
   std::optional<PixelScale> pixels{};
   /// Refuses a step whose gradients overflow though its loss is finite: see training_step().
   bool check_gradients = false;
-  /// Of the training step; evaluations are in the model's.
+  /// Of the training step and of evaluations.
   Precision precision = Precision::f32;
   /// Where the notebook's lines go, if anywhere: "(Iteration 1 / 4900) loss: 2.337669" each print_every
   /// steps, and

@@ -36,11 +36,11 @@ BOOST_AUTO_TEST_CASE(values_and_derivatives) {
   t.add("conv2d/pointwise_stride", conv({.stride = 2}));
   t.add("conv2d/outside", conv({.padding = 3}));
   t.add("conv2d/sides", conv({.padding = Padding({1, 0}, {0, 2})}));
-  t.add("conv_transpose2d/plain", transposed());
-  t.add("conv_transpose2d/stride", transposed({.stride = 2, .padding = 1, .output_padding = 1}));
-  t.add("conv_transpose2d/dilation", transposed({.padding = {1, 0}, .dilation = {3, 2}}));
-  t.add("conv_transpose2d/groups", transposed({.groups = 2}));
-  t.add("conv_transpose2d/upsample", transposed({.stride = 2}));
+  t.add("conv2d_images/plain", transposed());
+  t.add("conv2d_images/stride", transposed({.stride = 2, .padding = 1, .output_padding = 1}));
+  t.add("conv2d_images/dilation", transposed({.padding = {1, 0}, .dilation = {3, 2}}));
+  t.add("conv2d_images/groups", transposed({.groups = 2}));
+  t.add("conv2d_images/upsample", transposed({.stride = 2}));
   t.add("conv2d_filters/plain", [](const Inputs& x) { return conv2d_filters(x[0], x[1], {3, 2}); });
   t.check("conv");
 }

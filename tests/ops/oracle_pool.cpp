@@ -1,7 +1,10 @@
 // Pools against the vectors of tests/oracle/families/pool.py.
 #include "../support/oracle.hpp"
 
+#include <tapestry/core/differentiate.hpp>
+#include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/pool.hpp>
+#include <tapestry/ops/shape.hpp>
 
 #include <boost/test/unit_test.hpp>
 
@@ -49,6 +52,18 @@ BOOST_AUTO_TEST_CASE(values_and_derivatives) {
   t.add("adaptive_avg_pool2d/one", adaptive(adaptive_avg_pool2d, 1));
   t.add("global_avg_pool2d/plain", [](const Inputs& x) { return global_avg_pool2d(x[0]); });
   t.add("global_max_pool2d/plain", [](const Inputs& x) { return global_max_pool2d(x[0]); });
+  t.add("max_pool2d_index/plain",
+        [](const Inputs& x) { return cast(max_pool2d_index(x[0], 2), DType::i64); });
+  const auto put = [](const Var& x, const Var& g) { return gradient(max_pool2d(x, 2), x, g); };
+  t.add("max_pool2d_put/plain", [=](const Inputs& x) { return put(x[0], x[1]); });
+  t.add("max_pool2d_pick/plain", [=](const Inputs& x) {
+    const Var y = max_pool2d(x[0], 2), g = reshape(y, y.shape());
+    return gradient(put(x[0], g), g, x[1]);
+  });
+  t.add("avg_pool2d_images/plain", [](const Inputs& x) {
+    const Var image = reshape(x[0].tape().constant(Tensor(x[0].dtype(), {2, 4, 6, 3})), {2, 4, 6, 3});
+    return gradient(avg_pool2d(image, 2), image, x[0]);
+  });
   t.check("pool");
 }
 

@@ -59,6 +59,6 @@ def family():
             ("dilation", (1, 2, 3, 2), (2, 3, 2, 2), {"dilation": (3, 2), "padding": (1, 0)}),
             ("groups", (1, 3, 3, 4), (2, 2, 3, 4), {"groups": 2}),
             ("upsample", (2, 2, 2, 3), (2, 2, 1, 3), {"stride": 2})):
-        cases.add(f"conv_transpose2d/{label}", transpose(**options), signed(*x), signed(*w))
+        cases.add(f"conv2d_images/{label}", transpose(**options), signed(*x), signed(*w))
     cases.add("conv2d_filters/plain", filters(3, 2), signed(2, 4, 5, 3), signed(2, 2, 4, 2))
     return cases
