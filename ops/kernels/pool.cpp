@@ -35,6 +35,34 @@ constexpr std::int64_t kBlock = 64;
 template <class T>
 using Computed = std::conditional_t<std::is_same_v<T, bf16>, float, T>;
 
+// Elements that are only moved, as integers: of these, unlike of bf16, the compiler makes vectors.
+template <std::size_t>
+struct BitsOf;
+template <>
+struct BitsOf<2> {
+  using type [[gnu::may_alias]] = std::uint16_t;
+};
+template <>
+struct BitsOf<4> {
+  using type [[gnu::may_alias]] = std::uint32_t;
+};
+template <>
+struct BitsOf<8> {
+  using type [[gnu::may_alias]] = std::uint64_t;
+};
+
+/// to[i] = chosen[i] == tap ? from[i] : otherwise(i)
+template <class T, class Index, class Otherwise>
+HWY_INLINE void move_chosen(const T* from, const Index* HWY_RESTRICT chosen, Index tap, T* to,
+                            std::int64_t count, const Otherwise& otherwise) {
+  const auto* HWY_RESTRICT source = reinterpret_cast<const typename BitsOf<sizeof(T)>::type*>(from);
+  auto* HWY_RESTRICT target = reinterpret_cast<typename BitsOf<sizeof(T)>::type*>(to);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto value = source[i], other = otherwise(target[i]);  // read both: a choice, not a branch
+    target[i] = chosen[i] == tap ? value : other;
+  }
+}
+
 /// Where a window's elements are that are inside of the image: f(number, pixel).
 template <class F>
 HWY_INLINE void visit_window(const PoolShape& s, std::int64_t y, std::int64_t x, const F& f) {
@@ -113,7 +141,7 @@ void pick(const PoolShape& s, const T* image, const Index* index, T* results) {
     for (std::int64_t i = 0; i < count; ++i) to[i] = T(0);
     visit_window(s, y, x, [&](std::int64_t tap, std::int64_t pixel) {
       const T* from = image + pixel * s.c + c;
-      for (std::int64_t i = 0; i < count; ++i) to[i] = chosen[i] == Index(tap) ? from[i] : to[i];
+      move_chosen(from, chosen, Index(tap), to, count, [](auto before) { return before; });
     });
   });
 }
@@ -131,7 +159,7 @@ void put(const PoolShape& s, const T* results, const Index* index, T* image) {
     visit_window(s, y, x, [&](std::int64_t tap, std::int64_t pixel) {
       T* to = image + pixel * s.c + c;
       if (apart) {
-        for (std::int64_t i = 0; i < count; ++i) to[i] = chosen[i] == Index(tap) ? from[i] : T(0);
+        move_chosen(from, chosen, Index(tap), to, count, [](auto before) { return decltype(before)(0); });
       } else {
         using S = Computed<T>;
         for (std::int64_t i = 0; i < count; ++i) {

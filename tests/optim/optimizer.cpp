@@ -6,7 +6,9 @@
 #include <tapestry/optim/clip.hpp>
 #include <tapestry/optim/sgd.hpp>
 
+#include <array>
 #include <cmath>
+#include <string>
 
 #include <boost/test/unit_test.hpp>
 
@@ -121,10 +123,24 @@ BOOST_AUTO_TEST_CASE(groups_change_the_decay_of_adamw) {
   StateDict state;
   const State w = state.create("w", Tensor::scalar(1.0)), b = state.create("b", Tensor::scalar(1.0));
   const Optimizer adamw(state, AdamW(0.5), {.groups = {{"b", 1, 0.0}}});
-  step(adamw, w, Tensor::scalar(0.0), 0.1);
-  step(adamw, b, Tensor::scalar(0.0), 0.1);
+  Function f = [&](Var g, Var lr) {
+    const std::array pairs = {ParameterGradient{w, g}, ParameterGradient{b, g}};
+    adamw.step(pairs, lr);
+    return lr;
+  };
+  f(Tensor::scalar(0.0), Tensor::scalar(0.1));
   BOOST_TEST(w.value().item() == 1 - 0.1 * 0.5, boost::test_tools::tolerance(1e-14));
   BOOST_TEST(b.value().item() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_group_that_matches_nothing_is_an_error) {
+  StateDict state;
+  const State w = state.create("w", Tensor::scalar(1.0));
+  const Optimizer sgd(state, Sgd{}, {.groups = {{"bias", 1, 0.0}}});
+  BOOST_CHECK_EXCEPTION(step(sgd, w, Tensor::scalar(0.0), 0.1), Error, [](const Error& e) {
+    return std::string(e.what()).find("no parameter's name matches the group 'bias'; the first is w") !=
+           std::string::npos;
+  });
 }
 
 BOOST_AUTO_TEST_CASE(two_optimizers_of_a_rule_count_their_own_steps) {

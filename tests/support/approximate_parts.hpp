@@ -33,6 +33,7 @@ bool pointwise(std::string_view op, Approximate& y, std::span<const Approximate*
 bool reduce(std::string_view op, Approximate& y, std::span<const Approximate* const> x, const Fields& fields);
 
 /// The same for convolutions and pools.
-bool windows(std::string_view op, Approximate& y, std::span<const Approximate* const> x, const Fields& fields);
+bool windows(std::string_view op, Approximate& y, std::span<const Approximate* const> x,
+             const Fields& fields);
 
 }  // namespace tapestry::test::approximate_parts
