@@ -26,6 +26,8 @@ struct Adam final : UpdateRule {
       : beta1(beta1_), beta2(beta2_), epsilon(epsilon_) {}
   std::string name() const override { return "adam"; }
   bool counts_steps() const override { return true; }
+  /// What w becomes smaller by at the rate lr.
+  Var step(const Var& g, const Operand& lr, const Slots& slots) const;
   Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;
 };
 
@@ -39,6 +41,23 @@ struct AdamW final : UpdateRule {
   std::string name() const override { return "adamw"; }
   bool counts_steps() const override { return true; }
   std::optional<double> decoupled_decay() const override { return weight_decay; }
+  Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;
+};
+
+/// For large batches: Adam's step, and weight_decay w with it, as long as `w` is, so that a parameter moves
+/// by the fraction lr of its norm. With Adam's v, a and t:
+/// d = v/(1 - beta1^t) / (sqrt(a/(1 - beta2^t)) + epsilon) + weight_decay w;
+/// w <- w - lr |w|/|d| d, or w - lr d where either norm is 0  (You et al., 2020)
+struct Lamb final : UpdateRule {
+  Adam adam{0.9, 0.999, 1e-6};
+  double weight_decay = 1e-2;
+
+  explicit Lamb(double weight_decay_ = 1e-2, Adam adam_ = Adam{0.9, 0.999, 1e-6})
+      : adam(adam_), weight_decay(weight_decay_) {}
+  std::string name() const override { return "lamb"; }
+  bool counts_steps() const override { return true; }
+  std::optional<double> decoupled_decay() const override { return weight_decay; }
+  bool decays_weights() const override { return true; }
   Var update(const Var& w, const Var& g, const Var& lr, const Slots& slots) const override;
 };
 

@@ -1,4 +1,6 @@
 #include <tapestry/core/differentiate.hpp>
+#include <tapestry/ops/compare.hpp>
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/optim/clip.hpp>
 #include <tapestry/optim/optimizer.hpp>
@@ -11,6 +13,17 @@ namespace {
 Var as_dtype(const Operand& x, Tape& tape, DType dtype) {
   const Var var = x.on(tape, dtype);
   return var.dtype() == dtype ? var : cast(var, dtype);
+}
+
+/// What a step that took w to `next` comes to.
+Var looked_ahead(const Lookahead& lookahead, const Var& w, const Var& next, const Slots& slots) {
+  const Var t = slots.count();
+  // Slow weights begin where the weights do.
+  const Var slow = where(equal(t, 1), w, slots.read("slow"));
+  // Is t a multiple of the steps? Rounded to the nearest, whatever the last bit of the quotient.
+  const auto k = double(lookahead.steps);
+  const Var due = equal(k * floor(t / k + 0.5), t);
+  return where(due, slots.write("slow", where(due, slow + lookahead.alpha * (next - slow), slow)), next);
 }
 
 }  // namespace
@@ -31,6 +44,10 @@ Var Slots::write(std::string_view name, const Operand& value) const {
 Optimizer::Optimizer(StateDict& state, std::shared_ptr<const UpdateRule> rule, OptimizerOptions options)
     : state_(state), rule_(std::move(rule)), options_(std::move(options)) {
   if (options_.name.empty()) options_.name = rule_->name();
+  if (options_.lookahead) {
+    require(options_.lookahead->steps > 0, "slow weights move every so many steps, at least 1, not ",
+            options_.lookahead->steps);
+  }
 }
 
 void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& learning_rate) const {
@@ -51,7 +68,7 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
 
   std::optional<Var> count;
   const auto counts = [](const ParameterGroup& group) { return group.rule && group.rule->counts_steps(); };
-  if (rule_->counts_steps() || std::ranges::any_of(options_.groups, counts)) {
+  if (rule_->counts_steps() || options_.lookahead || std::ranges::any_of(options_.groups, counts)) {
     const std::string name = options_.name + "/t";
     if (!state_.find(name)) state_.create(name, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
     count = tape.read(state_.at(name)) + 1;
@@ -88,11 +105,13 @@ Var Optimizer::updated(const State& parameter, Var gradient, const Operand& lear
     if (group->learning_rate) rate = group->learning_rate(rate);
     decay = group->weight_decay.value_or(decay);
   }
-  if (decay != 0 && !decoupled) gradient = gradient + decay * w;
+  const bool by_rule = rule.decays_weights();
+  if (decay != 0 && !decoupled && !by_rule) gradient = gradient + decay * w;
   if (count) count = cast(*count, w.dtype());
-  const Slots slots(state_, options_.name + '/' + parameter.name(), w, count);
-  const Var next = rule.update(w, gradient, rate, slots);
-  return decay != 0 && decoupled ? next - (rate * decay) * w : next;
+  const Slots slots(state_, options_.name, parameter.name(), w, count, decay);
+  Var next = rule.update(w, gradient, rate, slots);
+  if (decay != 0 && decoupled && !by_rule) next = next - (rate * decay) * w;
+  return options_.lookahead ? looked_ahead(*options_.lookahead, w, next, slots) : next;
 }
 
 bool matches(std::string_view pattern, std::string_view name) {

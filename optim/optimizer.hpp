@@ -28,22 +28,34 @@ namespace tapestry {
 /// "adam/fc1/weight/v". Zeros at first, of the parameter's type.
 class Slots {
  public:
-  Slots(StateDict& state, std::string prefix, Var parameter, std::optional<Var> count)
-      : state_(state), prefix_(std::move(prefix)), parameter_(parameter), count_(count) {}
+  /// `name` is the parameter's, `parameter` its value.
+  Slots(StateDict& state, std::string_view optimizer, std::string name, Var parameter,
+        std::optional<Var> count, double weight_decay = 0)
+      : state_(state),
+        prefix_(text(optimizer, '/', name)),
+        name_(std::move(name)),
+        parameter_(parameter),
+        count_(count),
+        weight_decay_(weight_decay) {}
 
+  /// What the parameter is called, for errors.
+  const std::string& parameter() const { return name_; }
   Var read(std::string_view name) const;
   /// Declares the next value and returns it.
   Var write(std::string_view name, const Operand& value) const;
   /// The number of this step, 1 for the first, in the parameter's dtype. For rules that ask for it.
   Var count() const { return *count_; }
+  /// The coefficient of weight decay. For rules that decay weights themselves.
+  double weight_decay() const { return weight_decay_; }
 
  private:
   State slot(std::string_view name) const;
 
   StateDict& state_;
-  std::string prefix_;
+  std::string prefix_, name_;
   Var parameter_;
   std::optional<Var> count_;
+  double weight_decay_ = 0;
 };
 
 /// An update rule: one formula.
@@ -55,6 +67,8 @@ class UpdateRule {
   virtual bool counts_steps() const { return false; }
   /// Decoupled weight decay that is part of the rule; OptimizerOptions and groups may change it.
   virtual std::optional<double> decoupled_decay() const { return std::nullopt; }
+  /// Does update() shrink w by Slots::weight_decay() itself, as a part of its step?
+  virtual bool decays_weights() const { return false; }
   /// The new value of w, given its gradient g and the learning rate, all of one dtype.
   virtual Var update(const Var& w, const Var& g, const Var& learning_rate, const Slots& slots) const = 0;
 };
@@ -76,6 +90,13 @@ struct ParameterGroup {
   std::function<Var(const Var&)> learning_rate{};
 };
 
+/// Slow weights: every so many steps they move by a fraction `alpha` of the way to the weights that the rule
+/// moves, which go on from there (Zhang et al., 2019). State "NAME/fc1/weight/slow".
+struct Lookahead {
+  std::int64_t steps = 5;
+  double alpha = 0.5;
+};
+
 struct OptimizerOptions {
   /// Coefficient of weight decay; see `decoupled`.
   double weight_decay = 0;
@@ -84,6 +105,8 @@ struct OptimizerOptions {
   bool decoupled = false;
   /// Gradients are scaled down together so that their global Euclidean norm is at most this.
   std::optional<double> clip_norm{};
+  /// Of every parameter, whatever its rule.
+  std::optional<Lookahead> lookahead{};
   /// The first group that matches a parameter applies.
   std::vector<ParameterGroup> groups{};
   /// What its State is called: NAME/t, NAME/fc1/weight/v. The rule's name unless given; two optimizers of one

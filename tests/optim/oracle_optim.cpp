@@ -49,12 +49,18 @@ std::map<std::string, Settings> table() {
   add(t, Nesterov{});
   add(t, RmsProp{});
   add(t, Adam{});
+  add(t, AccumulatedMomentum{});
+  add(t, Lamb(0));
   t["momentum/momentum_0.5"] = with(Momentum(0.5));
   t["nesterov/momentum_0.99"] = with(Nesterov(0.99));
   t["rmsprop/decay_0.9"] = with(RmsProp(0.9, 1e-6));
   t["adam/betas"] = with(Adam(0.5, 0.9, 1e-6), {}, 1e-3);
   t["adam/clipped_and_decayed"] = with(Adam{}, {.weight_decay = 0.05, .decoupled = true, .clip_norm = 0.5});
   t["sgd/clip_not_reached"] = with(Sgd{}, {.clip_norm = 100.0});
+  t["accumulated_momentum/nesterov"] = with(AccumulatedMomentum(0.85, true));
+  t["accumulated_momentum/nesterov_decayed"] = with(AccumulatedMomentum(0.9, true), {.weight_decay = 0.1});
+  t["lamb/betas"] = with(Lamb(0.01, Adam(0.5, 0.9, 1e-3)), {}, 1e-1);
+  t["lamb/zero_weights"] = with(Lamb(0.1));
   return t;
 }
 

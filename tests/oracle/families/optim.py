@@ -47,7 +47,22 @@ def adam(w, g, s, t, lr, beta1=0.9, beta2=0.999, eps=1e-8):
     return w - lr * (s["v"] / (1 - beta1**t)) / (np.sqrt(s["a"] / (1 - beta2**t)) + eps)
 
 
-RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "rmsprop": rmsprop, "adam": adam}
+def accumulated_momentum(w, g, s, t, lr, momentum=0.9, nesterov=False):
+    s["velocity"] = momentum * s.get("velocity", 0.0) + g
+    return w - lr * (g + momentum * s["velocity"] if nesterov else s["velocity"])
+
+
+def lamb(w, g, s, t, lr, beta1=0.9, beta2=0.999, eps=1e-6, weight_decay=0.0):
+    """Algorithm 2 of You et al. (2020), with phi(z) = z. Not in torch.optim."""
+    s["v"] = beta1 * s.get("v", 0.0) + (1 - beta1) * g
+    s["a"] = beta2 * s.get("a", 0.0) + (1 - beta2) * g * g
+    d = (s["v"] / (1 - beta1**t)) / (np.sqrt(s["a"] / (1 - beta2**t)) + eps) + weight_decay * w
+    length, step = np.linalg.norm(w), np.linalg.norm(d)
+    return w - lr * (length / step if length > 0 and step > 0 else 1.0) * d
+
+
+RULES = {"sgd": sgd, "momentum": momentum, "nesterov": nesterov, "rmsprop": rmsprop, "adam": adam,
+         "accumulated_momentum": accumulated_momentum, "lamb": lamb}
 
 
 def clip_by_global_norm(gradients, limit):
@@ -62,7 +77,7 @@ def torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings):
     if rule == "adam":
         options["betas"] = (settings.get("beta1", 0.9), settings.get("beta2", 0.999))
     parameters = {k: torch.from_numpy(w.copy()).requires_grad_() for k, w in start.items()}
-    options |= {"lr": lr, "weight_decay": decoupled or coupled}
+    options |= {"lr": lr[0] if isinstance(lr, list) else lr, "weight_decay": decoupled or coupled}
     if rule == "adam":
         optimizer = (torch.optim.AdamW if decoupled else torch.optim.Adam)(parameters.values(), **options)
     elif rule == "rmsprop":
@@ -70,19 +85,21 @@ def torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings):
     else:
         if rule != "sgd":
             options.setdefault("momentum", 0.9)
-        optimizer = torch.optim.SGD(parameters.values(), nesterov=rule == "nesterov", **options)
-    for step in gradients:
+        options.setdefault("nesterov", rule == "nesterov")
+        optimizer = torch.optim.SGD(parameters.values(), **options)
+    for step, rate in zip(gradients, lr if isinstance(lr, list) else [lr] * len(gradients)):
+        optimizer.param_groups[0]["lr"] = rate
         for k, p in parameters.items():
             p.grad = torch.from_numpy(step[k].copy())
         optimizer.step()
         yield {k: p.detach().numpy().copy() for k, p in parameters.items()}
 
 
-def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, rates=None, zero=False, group=None,
-           **settings):
+def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, rates=None, zero=False, zero_start=False,
+           group=None, **settings):
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     shapes = {"w": (2, 3), "b": (3,)}
-    start = {k: rng.uniform(-1, 1, s) for k, s in shapes.items()}
+    start = {k: rng.uniform(-1, 1, s) * (0.0 if zero_start else 1.0) for k, s in shapes.items()}
     gradients = [{k: rng.uniform(-1, 1, s) * (0.0 if zero else 1.0) for k, s in shapes.items()} for _ in range(STEPS)]
     attributes = {"rule": rule, "learning_rate": lr, **settings}
     if group:
@@ -96,8 +113,10 @@ def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, ra
     for k in shapes:
         cases.put(f"{name}/{k}", start[k])
     reference = None
-    if not (clip or rates or group) and (rule == "adam" or not decoupled):
-        reference = torch_trajectory(rule, start, gradients, lr, coupled, decoupled, settings)
+    in_torch = rule != "lamb" and (rule == "adam" or not decoupled)
+    # Where the rate changes, CS231n's velocities are others than PyTorch's.
+    if in_torch and not (clip or group) and (not rates or rule == "accumulated_momentum"):
+        reference = torch_trajectory(rule, start, gradients, rates or lr, coupled, decoupled, settings)
     for t, given in enumerate(gradients, 1):
         rate = rates[t - 1] if rates else lr
         if rates:
@@ -109,7 +128,11 @@ def record(cases, name, rule, lr=1e-2, coupled=0.0, decoupled=0.0, clip=None, ra
             own = group if group and group["pattern"] == k else {}
             own_rate, decay = rate * own.get("learning_rate_scale", 1.0), own.get("weight_decay")
             l2, shrink = (d if decay is None or not d else decay for d in (coupled, decoupled))
-            new = RULES[rule](old, used[k] + l2 * old, state[k], t, own_rate, **settings)
+            if rule == "lamb":  # decays by itself, however decay is asked for
+                new = lamb(old, used[k], state[k], t, own_rate, weight_decay=l2 + shrink, **settings)
+                shrink = 0.0
+            else:
+                new = RULES[rule](old, used[k] + l2 * old, state[k], t, own_rate, **settings)
             parameters[k] = new - own_rate * shrink * old
             cases.put(f"{name}/step{t}/{k}", parameters[k])
             for array, values in state[k].items():
@@ -136,4 +159,9 @@ def family():
     record(cases, "adam/betas", "adam", lr=1e-3, beta1=0.5, beta2=0.9, eps=1e-6)
     record(cases, "adam/clipped_and_decayed", "adam", clip=0.5, decoupled=0.05)
     record(cases, "sgd/clip_not_reached", "sgd", clip=100.0)
+    record(cases, "accumulated_momentum/nesterov", "accumulated_momentum", momentum=0.85, nesterov=True)
+    record(cases, "accumulated_momentum/nesterov_decayed", "accumulated_momentum", coupled=0.1, nesterov=True,
+           rates=[1e-2, 9e-3, 5e-3, 1e-3, 0.0])
+    record(cases, "lamb/betas", "lamb", lr=1e-1, decoupled=0.01, beta1=0.5, beta2=0.9, eps=1e-3)
+    record(cases, "lamb/zero_weights", "lamb", decoupled=0.1, zero_start=True)
     return cases
