@@ -79,6 +79,7 @@
 #include <tapestry/ops/softmax.hpp>
 #include <tapestry/ops/window.hpp>
 #include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/average.hpp>
 #include <tapestry/optim/clip.hpp>
 #include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/optimizer.hpp>
