@@ -41,4 +41,13 @@ Schedule warm_up(std::int64_t steps, Schedule then) {
   return [=](std::int64_t step) { return then(step) * std::min(1.0, double(step + 1) / double(steps)); };
 }
 
+Schedule warm_up_linear_schedule(double rate, std::int64_t rise, std::int64_t steps, double last) {
+  require(rise > 0, "a warm-up's length must be positive, not ", rise);
+  require(steps >= rise, "a schedule of ", steps, " steps has no room for a warm-up of ", rise);
+  const std::int64_t peak = rise - 1;
+  return [=, fall = linear_schedule(rate, steps - peak, last)](std::int64_t step) {
+    return step < peak ? rate * double(step + 1) / double(rise) : fall(step - peak);
+  };
+}
+
 }  // namespace tapestry

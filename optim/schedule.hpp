@@ -20,4 +20,8 @@ Schedule linear_schedule(double rate, std::int64_t steps, double last = 0);
 /// `then`, scaled by (step + 1) / steps for the first `steps`.
 Schedule warm_up(std::int64_t steps, Schedule then);
 
+/// Up to rate along a line over the first `rise` steps, the last of which has it, then down to `last` along
+/// another, which it reaches at `steps`.
+Schedule warm_up_linear_schedule(double rate, std::int64_t rise, std::int64_t steps, double last = 0);
+
 }  // namespace tapestry

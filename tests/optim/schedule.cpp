@@ -30,4 +30,24 @@ BOOST_AUTO_TEST_CASE(others) {
   BOOST_CHECK_THROW(warm_up(0, constant_schedule(1)), Error);
 }
 
+BOOST_AUTO_TEST_CASE(a_warm_up_then_a_line_to_zero) {
+  // Up to the rate in four steps, down to 0 in the eight after them.
+  const Schedule s = warm_up_linear_schedule(2, 4, 11);
+  const double expected[] = {0.5, 1, 1.5, 2, 1.75, 1.5, 1.25, 1, 0.75, 0.5, 0.25, 0, 0, 0};
+  for (std::int64_t step = 0; step < std::int64_t(std::size(expected)); ++step)
+    BOOST_TEST(s(step) == expected[step], "step " << step);
+  BOOST_TEST(warm_up_linear_schedule(2, 4, 11, 1)(11) == 1);
+  // A warm-up of one step is none; one of all steps ends with the rate.
+  for (std::int64_t step = 0; step < 12; ++step)
+    BOOST_TEST(warm_up_linear_schedule(3, 1, 10)(step) == linear_schedule(3, 10)(step));
+  BOOST_TEST(warm_up_linear_schedule(3, 10, 10)(9) == 3);
+  BOOST_TEST(warm_up_linear_schedule(3, 10, 10)(10) == 0);
+  BOOST_CHECK_THROW(warm_up_linear_schedule(1, 0, 10), Error);
+  BOOST_CHECK_THROW(warm_up_linear_schedule(1, 11, 10), Error);
+  // The same scaling over the schedule itself, which goes on falling meanwhile.
+  const Schedule scaled = warm_up(4, linear_schedule(1, 8));
+  const double product[] = {0.25, 0.4375, 0.5625, 0.625, 0.5, 0.375, 0.25, 0.125, 0};
+  for (std::int64_t step = 0; step < 9; ++step) BOOST_TEST(scaled(step) == product[step], "step " << step);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
