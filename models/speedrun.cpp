@@ -118,7 +118,8 @@ Var SpeedrunNet::logits(const Operand& x, Mode mode) const {
   return matmul(reshape(h, {h.shape()[0], -1}), head_) * kHeadScale;
 }
 
-Optimizer speedrun_optimizer(StateDict& state, std::int64_t batch_size, std::int64_t epochs) {
+Optimizer speedrun_optimizer(StateDict& state, std::int64_t batch_size, std::int64_t epochs,
+                             OptimizerOptions options) {
   // The recipe's loss is summed over the batch and ours is a mean: that is a learning rate so many times as
   // large, and a decay so many times smaller.
   constexpr double kDecay = 4e-3, kBiasRate = 0.053, kHeadRate = 0.67, kFilterRate = 0.24, kWhitenEpochs = 3;
@@ -140,10 +141,9 @@ Optimizer speedrun_optimizer(StateDict& state, std::int64_t batch_size, std::int
   muon.normalize = true;
   ParameterGroup filters{.pattern = "group*/weight", .learning_rate_scale = kFilterRate, .weight_decay = 0};
   filters.rule = std::make_shared<const Muon>(muon);
-  OptimizerOptions options{
-      .groups = {whiten, group("*/beta", kBiasRate), group("head/weight", kHeadRate), filters},
-      .name = "speedrun"};
-  return {state, AccumulatedMomentum(0.85, true), options};
+  options.groups = {whiten, group("*/beta", kBiasRate), group("head/weight", kHeadRate), filters};
+  options.name = "speedrun";
+  return {state, AccumulatedMomentum(0.85, true), std::move(options)};
 }
 
 }  // namespace tapestry

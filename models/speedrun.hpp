@@ -51,7 +51,8 @@ class SpeedrunNet final : public Model {
 
 /// The recipe's: Muon for the filters, Nesterov momentum for the rest, the whitening's bias for the first
 /// three epochs only. Its learning rates are those of the rate 1 that falls to 0 along a line over the
-/// epochs.
-Optimizer speedrun_optimizer(StateDict& state, std::int64_t batch_size = 2000, std::int64_t epochs = 8);
+/// epochs. Groups, decays and the name are the recipe's, whatever `options` say of them.
+Optimizer speedrun_optimizer(StateDict& state, std::int64_t batch_size = 2000, std::int64_t epochs = 8,
+                             OptimizerOptions options = {});
 
 }  // namespace tapestry

@@ -48,10 +48,10 @@ double number(const Metadata& metadata, const std::string& name, const std::file
 }  // namespace
 
 Function training_step(const Model& model, Optimizer optimizer, bool check_gradients, Location at,
-                       Precision precision) {
+                       Precision precision, std::optional<ExponentialMovingAverage> average) {
   check_gradients |= optimizer.options().clip_norm.has_value();
-  const auto step = [&model, optimizer = std::move(optimizer), check_gradients, at](Var x, Var labels,
-                                                                                    Var learning_rate) {
+  const auto step = [&model, optimizer = std::move(optimizer), average = std::move(average), check_gradients,
+                     at](Var x, Var labels, Var learning_rate) {
     const Var images = cast({x, at}, model.dtype());
     const Var loss = model.loss({images, at}, {labels, at}, Mode::train);
     const std::vector<State> parameters = model.state().parameters();
@@ -59,6 +59,10 @@ Function training_step(const Model& model, Optimizer optimizer, bool check_gradi
     std::vector<ParameterGradient> pairs;
     for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], slopes[i]});
     optimizer.step(pairs, {learning_rate, at});
+    if (average) {
+      const Scope scope(loss.tape(), "average", at);
+      average->step(loss.tape(), ExponentialMovingAverage::averaged(loss.tape(), model.state().all()));
+    }
     std::vector<Var> outputs{loss};
     const Scope scope(loss.tape(), "check_gradients", at);
     if (check_gradients && !slopes.empty()) outputs.push_back(global_norm(slopes));
@@ -80,7 +84,8 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
       options_(std::move(options)),
       loader_(data.training, pixels(data, options_), batches(model, options_)),
       evaluator_(model, pixels(data, options_), {.precision = options_.precision}),
-      step_(training_step(model, std::move(optimizer), options_.check_gradients, at, options_.precision)),
+      step_(training_step(model, std::move(optimizer), options_.check_gradients, at, options_.precision,
+                          options_.average)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
   if (!options_.schedule) {
@@ -128,6 +133,8 @@ bool Trainer::train() {
 }
 
 void Trainer::check(std::int64_t epoch) {
+  std::optional<UseAverages> averages;
+  if (options_.average) averages.emplace(*options_.average, model_.state().all());
   EpochReport report{.epoch = epoch, .epochs = options_.epochs, .iteration = iteration_};
   report.mean_loss = loss_count_ ? loss_sum_ / double(loss_count_) : std::numeric_limits<double>::quiet_NaN();
   loss_sum_ = 0;
@@ -144,6 +151,7 @@ void Trainer::check(std::int64_t epoch) {
     best_accuracy_ = report.validation_accuracy;
     keep_best();
   }
+  averages.reset();
   train_history_.push_back(report.train_accuracy);
   validation_history_.push_back(report.validation_accuracy);
   if (options_.verbose) {

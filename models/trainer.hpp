@@ -13,6 +13,7 @@
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/data/loader.hpp>
 #include <tapestry/models/evaluate.hpp>
+#include <tapestry/optim/average.hpp>
 #include <tapestry/optim/optimizer.hpp>
 #include <tapestry/optim/schedule.hpp>
 
@@ -62,6 +63,9 @@ struct TrainerOptions {
   bool check_gradients = false;
   /// Of the training step and of evaluations.
   Precision precision = Precision::f32;
+  /// Follows weights and running statistics; the averages are what accuracies are of and what is kept as the
+  /// best.
+  std::optional<ExponentialMovingAverage> average{};
   /// Where the notebook's lines go, if anywhere: "(Iteration 1 / 4900) loss: 2.337669" each print_every
   /// steps, and
   /// "(Epoch 1 / 10) train acc: 0.494000; val_acc: 0.477000".
@@ -79,10 +83,12 @@ struct TrainerOptions {
 /// The step that trains: (images f32 [batch, ...], labels i64 [batch], learning rate f32) -> loss, and all
 /// updates. A loss that isn't finite is refused. With `check_gradients`, and whenever the optimizer clips,
 /// the gradients' global norm is a second output; if it isn't finite that is refused, too. Where nothing is
-/// clipped that takes a pass over all gradients, which have to wait for it. The model must outlive it. What
-/// the library records for it is said to be made at `at`.
+/// clipped that takes a pass over all gradients, which have to wait for it. `average`, if given, follows the
+/// parameters and the statistics. The model must outlive it. What the library records for it is said to be
+/// made at `at`.
 Function training_step(const Model& model, Optimizer optimizer, bool check_gradients = false,
-                       Location at = Location::current(), Precision precision = Precision::f32);
+                       Location at = Location::current(), Precision precision = Precision::f32,
+                       std::optional<ExponentialMovingAverage> average = {});
 /// The argument types of a training step.
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size);
 

@@ -5,23 +5,23 @@
 namespace tapestry {
 
 ExponentialMovingAverage::ExponentialMovingAverage(StateDict& state, double decay, std::string name)
-    : state_(state), decay_(decay), name_(std::move(name)) {
+    : state_(&state), decay_(decay), name_(std::move(name)) {
   require(decay >= 0 && decay < 1, "the decay of an average is at least 0 and below 1, not ", decay);
 }
 
 void ExponentialMovingAverage::step(Tape& tape, std::span<const State> states) const {
   const std::string count = name_ + "/t";
-  if (!state_.find(count)) state_.create(count, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
-  const Var t = tape.read(state_.at(count)) + 1;
-  tape.write(state_.at(count), t);
+  if (!state_->find(count)) state_->create(count, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
+  const Var t = tape.read(state_->at(count)) + 1;
+  tape.write(state_->at(count), t);
   // In f64: 1 - decay would lose half its digits in f32.
   const Var rate = (1 - decay_) / (1 - pow(decay_, cast(t, DType::f64)));
   for (const State& each : states) {
     const std::string name = name_ + '/' + each.name();
-    if (!state_.find(name)) state_.create(name, Tensor(each.type()), StateKind::optimizer);
-    const Var average = tape.read(state_.at(name));
+    if (!state_->find(name)) state_->create(name, Tensor(each.type()), StateKind::optimizer);
+    const Var average = tape.read(state_->at(name));
     const Var own_rate = each.type().dtype == DType::f64 ? rate : cast(rate, each.type().dtype);
-    tape.write(state_.at(name), average + own_rate * (tape.read(each) - average));
+    tape.write(state_->at(name), average + own_rate * (tape.read(each) - average));
   }
 }
 
@@ -35,9 +35,9 @@ std::vector<State> ExponentialMovingAverage::averaged(const Tape& tape, std::spa
 }
 
 const State* ExponentialMovingAverage::find(const State& state) const {
-  const State* count = state_.find(name_ + "/t");
+  const State* count = state_->find(name_ + "/t");
   if (!count || count->value().item() == 0) return nullptr;
-  return state_.find(name_ + '/' + state.name());
+  return state_->find(name_ + '/' + state.name());
 }
 
 UseAverages::UseAverages(const ExponentialMovingAverage& average, std::span<const State> states) {

@@ -20,8 +20,9 @@ namespace tapestry {
 /// "ema/fc1/weight".
 class ExponentialMovingAverage {
  public:
+  static constexpr std::string_view kName = "ema";
   /// Keeps the averages in `state`, which must outlive it. 0 <= decay < 1.
-  ExponentialMovingAverage(StateDict& state, double decay, std::string name = "ema");
+  ExponentialMovingAverage(StateDict& state, double decay, std::string name = std::string(kName));
 
   /// Declares the averages' update by the values that `states`, all floating, have on the tape by now: after
   /// the optimizer's step.
@@ -36,7 +37,7 @@ class ExponentialMovingAverage {
   const State* find(const State& state) const;
 
  private:
-  StateDict& state_;
+  StateDict* state_;
   double decay_;
   std::string name_;
 };

@@ -6,6 +6,8 @@
 #include <tapestry/models/report/progress.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/average.hpp>
+#include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/sgd.hpp>
 #include <tapestry/tests/support/allocations.hpp>
 #include <tapestry/tests/support/restore_threads.hpp>
@@ -28,7 +30,8 @@ struct Counted {
 
 /// The steps of cifar_train, as its train_run() sets them up; those after the first epoch are counted, but
 /// for each epoch's first, before which accuracies are taken and the best parameters kept.
-Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads, const Augmentation& augment = {}) {
+Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads, const Augmentation& augment = {},
+            std::optional<ExponentialMovingAverage> average = {}) {
   const RestoreThreads restore;
   set_thread_count(threads);
   const TemporaryFolder folder;
@@ -39,6 +42,7 @@ Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads, const Augm
   std::size_t before = 0;
   TrainerOptions options{
       .epochs = 4, .batch_size = 10, .lr_decay = 0.9, .train_samples = 20, .augment = augment};
+  options.average = std::move(average);
   options.on_step = [&](const StepReport& step) {
     log.append({{"kind", "step"},
                 {"epoch", step.epoch},
@@ -81,6 +85,20 @@ BOOST_AUTO_TEST_CASE(allocates_nothing_where_images_are_augmented) {
     for (const Border border : {Border::reflect, Border::zero}) {
       FullyConnectedNet net({.hidden = {50}});
       const Counted counted = run(net, {net.state(), Adam{}}, 2, {flip, 2, border, 8});
+      BOOST_TEST(counted.steps == 57u);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(allocates_nothing_with_other_rules_and_averages) {
+  for (const bool muon : {false, true}) {
+    for (const int threads : {1, 3}) {
+      FullyConnectedNet net({.hidden = {100, 50}, .normalization = Normalization::batch});
+      const OptimizerOptions options{.weight_decay = 0.1, .lookahead = Lookahead{}};
+      const Optimizer optimizer =
+          muon ? muon_optimizer(net.state(), net.state().parameters(), {}, std::make_shared<Adam>(), options)
+               : Optimizer(net.state(), Lamb{}, options);
+      const Counted counted = run(net, optimizer, threads, {}, ExponentialMovingAverage(net.state(), 0.99));
       BOOST_TEST(counted.steps == 57u);
     }
   }

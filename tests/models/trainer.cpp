@@ -18,6 +18,7 @@
 
 using namespace tapestry;
 using namespace tapestry::test;
+namespace fs = std::filesystem;
 
 namespace {
 
@@ -197,6 +198,65 @@ BOOST_AUTO_TEST_CASE(resuming_is_exact_where_images_are_augmented) {
   Trainer(plain, small_split(), {plain.state(), Adam{}}, options).train();
   const auto a = values(whole.state()), b = values(plain.state());
   BOOST_TEST(!identical(a.at("fc1/weight"), b.at("fc1/weight")));
+}
+
+BOOST_AUTO_TEST_CASE(averages_are_measured_and_kept_and_disturb_nothing) {
+  FullyConnectedNet plain = small_net(), net = small_net();
+  Trainer(plain, small_split(), {plain.state(), Adam{}}, small_options()).train();
+  const ExponentialMovingAverage average(net.state(), 0.9);
+  TrainerOptions options = small_options();
+  options.average = average;
+  std::map<std::string, Tensor> best;
+  options.on_epoch = [&](const EpochReport& epoch) {
+    if (!epoch.best) return;
+    const UseAverages use(average, net.state().all());
+    best = values(net.state());
+  };
+  Trainer trainer(net, small_split(), {net.state(), Adam{}}, options);
+  trainer.train();
+  const auto weights = values(net.state());
+  for (const auto& [name, value] : values(plain.state())) {
+    BOOST_TEST(identical(value, weights.at(name)), name);  // between epochs, too, the steps are the same
+    if (name.starts_with("adam/")) continue;
+    BOOST_TEST(weights.contains("ema/" + name), name);
+    BOOST_TEST(!identical(value, weights.at("ema/" + name)), name);
+  }
+  Evaluator evaluator(net, small_split().mean);
+  {
+    const UseAverages use(average, net.state().all());
+    BOOST_TEST(evaluator.accuracy(small_split().validation) == trainer.validation_accuracy_history().back());
+  }
+  trainer.use_best();
+  for (const State& s : net.state()) {
+    if (s.kind() != StateKind::optimizer) BOOST_TEST(identical(s.value(), best.at(s.name())), s.name());
+  }
+  BOOST_TEST(evaluator.accuracy(small_split().validation) == trainer.best_validation_accuracy());
+}
+
+BOOST_AUTO_TEST_CASE(resuming_is_exact_with_slow_and_averaged_weights) {
+  const auto trained = [](FullyConnectedNet& net, const std::function<bool()>& stop, const fs::path& from,
+                          const fs::path& to) {
+    TrainerOptions options = small_options();
+    options.average.emplace(net.state(), 0.95);
+    options.should_stop = stop;
+    const Optimizer lamb(net.state(), Lamb{}, {.lookahead = Lookahead{.steps = 4, .alpha = 0.5}});
+    Trainer trainer(net, small_split(), lamb, options);
+    if (!from.empty()) trainer.resume(from);
+    trainer.train();
+    if (!to.empty()) trainer.save(to);
+  };
+  FullyConnectedNet whole = small_net();
+  trained(whole, {}, {}, {});
+  for (const int stop : {1, 5, 6, 8}) {
+    const TemporaryFolder folder;
+    FullyConnectedNet first = small_net(), second = small_net();
+    trained(
+        first, [steps = 0, stop]() mutable { return ++steps == stop; }, {}, folder / "last");
+    trained(second, {}, folder / "last", {});
+    BOOST_TEST_CONTEXT("stopped after " << stop) {
+      check_same(values(whole.state()), values(second.state()));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
