@@ -2,12 +2,14 @@
 
 #include "images.hpp"
 
+#include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/speedrun.hpp>
 #include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/sgd.hpp>
 
 #include <charconv>
@@ -116,22 +118,36 @@ Optimizer make_optimizer(const Config& config, StateDict& state) {
   demand(config.epsilon >= 0, "--epsilon can't be negative");
   demand(config.weight_decay >= 0, "--weight-decay can't be negative");
   demand(config.clip_norm >= 0, "--clip-norm can't be negative");
+  demand(config.lookahead >= 0, "--lookahead can't be negative");
   if (config.clip_norm > 0) options.clip_norm = config.clip_norm;
+  if (config.lookahead > 0) options.lookahead = Lookahead{.steps = config.lookahead};
   if (config.optimizer == "speedrun") {
     demand(config.model == "speedrun", "--optimizer speedrun is for --model speedrun");
-    return speedrun_optimizer(state, config.batch_size, config.epochs);
+    return speedrun_optimizer(state, config.batch_size, config.epochs, options);
   }
   const Adam adam(config.beta1, config.beta2, config.epsilon);
   if (config.optimizer == "adamw") return {state, AdamW(config.weight_decay, adam), options};
+  if (config.optimizer == "lamb") return {state, Lamb(config.weight_decay, adam), options};
   options.weight_decay = config.weight_decay;
+  if (config.optimizer == "muon") {
+    Muon muon;
+    muon.momentum = config.momentum;
+    return muon_optimizer(state, state.parameters(), muon, std::make_shared<Adam>(adam), options);
+  }
   if (config.optimizer == "sgd") return {state, Sgd{}, options};
   if (config.optimizer == "momentum") return {state, Momentum(config.momentum), options};
   if (config.optimizer == "nesterov") return {state, Nesterov(config.momentum), options};
   if (config.optimizer == "rmsprop") return {state, RmsProp(config.decay, config.epsilon), options};
   demand(config.optimizer == "adam",
-         "--optimizer is sgd, momentum, nesterov, rmsprop, adam, adamw or speedrun, not '", config.optimizer,
-         "'");
+         "--optimizer is sgd, momentum, nesterov, rmsprop, adam, adamw, lamb, muon or speedrun, not '",
+         config.optimizer, "'");
   return {state, adam, options};
+}
+
+std::optional<ExponentialMovingAverage> make_average(const Config& config, StateDict& state) {
+  demand(config.ema >= 0 && config.ema < 1, "--ema is at least 0 and below 1, not ", config.ema);
+  if (config.ema == 0) return std::nullopt;
+  return ExponentialMovingAverage(state, config.ema);
 }
 
 Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
@@ -151,7 +167,10 @@ Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
     schedule = step_schedule(config.learning_rate, config.lr_decay, config.decay_every * steps_per_epoch);
   }
   if (config.schedule == "cosine") schedule = cosine_schedule(config.learning_rate, steps);
-  if (config.schedule == "linear") schedule = linear_schedule(config.learning_rate, steps);
+  if (config.schedule == "linear") {
+    const std::int64_t rise = std::clamp<std::int64_t>(config.warm_up, 1, steps);
+    return warm_up_linear_schedule(config.learning_rate, rise, steps);
+  }
   demand(bool(schedule), "--schedule is constant, exponential, step, cosine or linear, not '",
          config.schedule, "'");
   return config.warm_up > 0 ? warm_up(config.warm_up, schedule) : schedule;
@@ -170,6 +189,7 @@ void check_settings(const Config& config) {
   make_views(config.tta);
   const std::unique_ptr<Model> model = make_model(config);
   make_optimizer(config, model->state());
+  make_average(config, model->state());
   make_schedule(config, 1);
 }
 
@@ -197,6 +217,20 @@ std::string join(std::span<const std::string> words) {
   return all;
 }
 
+namespace {
+
+/// Averages of weights that are in a checkpoint are what training measured: they stand for the weights.
+void use_averages(const fs::path& path, const StateDict& state) {
+  const SafetensorsFile file = load_safetensors(path);
+  const auto prefix = text(ExponentialMovingAverage::kName, '/');
+  if (const Tensor* steps = file.find(prefix + "t"); !steps || steps->item() == 0) return;
+  for (const State& s : state) {
+    if (const Tensor* average = file.find(prefix + s.name())) s.set(*average);
+  }
+}
+
+}  // namespace
+
 LoadedRun load_run(const fs::path& run, const std::string& checkpoint) {
   LoadedRun loaded;
   loaded.config = read_config(run / "config.ini");
@@ -204,6 +238,7 @@ LoadedRun load_run(const fs::path& run, const std::string& checkpoint) {
   const bool named = checkpoint == "best" || checkpoint == "last";
   const fs::path path = named ? run / (checkpoint + ".safetensors") : fs::path(checkpoint);
   const Metadata metadata = load_checkpoint(path, loaded.model->state(), Restore::model);
+  use_averages(path, loaded.model->state());
   if (const auto pixels = metadata.find(std::string(kPixels)); pixels != metadata.end())
     loaded.config.pixels = pixels->second;
   const auto names = metadata.find(std::string(kClassNames));

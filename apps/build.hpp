@@ -6,11 +6,13 @@
 #include <tapestry/core/run/program.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/model.hpp>
+#include <tapestry/optim/average.hpp>
 #include <tapestry/optim/optimizer.hpp>
 #include <tapestry/optim/schedule.hpp>
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +24,8 @@ Precision make_precision(const Config& config);
 /// Throws UsageError for names and numbers that make no sense.
 std::unique_ptr<Model> make_model(const Config& config);
 Optimizer make_optimizer(const Config& config, StateDict& state);
+/// The average of weights that --ema asks for.
+std::optional<ExponentialMovingAverage> make_average(const Config& config, StateDict& state);
 Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch);
 /// All of them: before data is read and folders are made. load_data() relies on it.
 void check_settings(const Config& config);

@@ -3,6 +3,7 @@
 #include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/muon.hpp>
 
 #include <fstream>
 #include <iostream>
@@ -85,20 +86,30 @@ po::options_description training_options(Config& c) {
   po::options_description options("Training");
   options.add_options()  //
       ("optimizer", with_default(c.optimizer),
-       "sgd, momentum, nesterov, rmsprop, adam, adamw or speedrun")          //
-      ("learning-rate", with_default(c.learning_rate), "of the first step")  //
-      ("momentum", with_default(c.momentum), "of momentum and nesterov")     //
-      ("decay", with_default(c.decay), "of rmsprop's average")               //
-      ("beta1", with_default(c.beta1), "of adam and adamw")                  //
-      ("beta2", with_default(c.beta2), "of adam and adamw")                  //
-      ("epsilon", with_default(c.epsilon), "of rmsprop, adam and adamw")     //
+       "sgd, momentum, nesterov, rmsprop, adam, adamw, lamb, muon (orthogonal steps for matrices and "
+       "filters, "
+       "adam's for biases, scales and the last matrix) or speedrun")                                   //
+      ("learning-rate", with_default(c.learning_rate), "of the first step")                            //
+      ("momentum", with_default(c.momentum), "of momentum, nesterov and muon, whose default is 0.95")  //
+      ("decay", with_default(c.decay), "of rmsprop's average")                                         //
+      ("beta1", with_default(c.beta1), "of adam, adamw, lamb and muon's adam")                         //
+      ("beta2", with_default(c.beta2), "of adam, adamw, lamb and muon's adam")                         //
+      ("epsilon", with_default(c.epsilon), "of rmsprop and adam's kin; for lamb the default is 1e-6")  //
       ("weight-decay", with_default(c.weight_decay),
-       "added to the gradient; decoupled for adamw, whose default is 0.01")                               //
+       "added to the gradient; decoupled for adamw and muon, a part of its step for lamb; adamw's and lamb's "
+       "default is "
+       "0.01")                                                                                            //
       ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")    //
       ("schedule", with_default(c.schedule), "constant, exponential (by epoch), step, cosine or linear")  //
       ("lr-decay", with_default(c.lr_decay), "exponential and step: factor of the learning rate")         //
       ("decay-every", with_default(c.decay_every), "step: epochs from one factor to the next")            //
-      ("warm-up", with_default(c.warm_up), "steps over which the learning rate rises")                    //
+      ("warm-up", with_default(c.warm_up),
+       "steps over which the learning rate rises; linear falls from there")  //
+      ("lookahead", with_default(c.lookahead)->implicit_value(5, "5"),
+       "slow weights follow the optimizer's half of the way every so many steps; 0 for none")  //
+      ("ema", with_default(c.ema),
+       "decay of an average of the weights, as 0.99, which accuracies and the best checkpoint are of; 0 for "
+       "none")  //
       ("check-gradients", with_default(c.check_gradients),
        "refuse a step whose gradients overflow; --clip-norm always does")                 //
       ("epochs", with_default(c.epochs), "passes over the training images")               //
@@ -158,8 +169,13 @@ bool parse(std::span<const std::string> arguments, const po::options_description
 }
 
 void complete(Config& config, const po::variables_map& values) {
-  if (config.optimizer == "adamw" && values["weight-decay"].defaulted())
-    config.weight_decay = AdamW{}.weight_decay;
+  const auto belongs_to = [&](const char* optimizer, const char* name, auto& setting, auto value) {
+    if (config.optimizer == optimizer && values[name].defaulted()) setting = value;
+  };
+  belongs_to("adamw", "weight-decay", config.weight_decay, AdamW{}.weight_decay);
+  belongs_to("lamb", "weight-decay", config.weight_decay, Lamb{}.weight_decay);
+  belongs_to("lamb", "epsilon", config.epsilon, Lamb{}.adam.epsilon);
+  belongs_to("muon", "momentum", config.momentum, Muon{}.momentum);
   // The speedrun's recipe goes with its model.
   const auto recipe = [&](const char* name, auto& setting, auto value) {
     if (config.model == "speedrun" && values[name].defaulted()) setting = value;
@@ -195,6 +211,13 @@ std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
     }
   }
   return lines;
+}
+
+std::string setting(const Config& config, std::string_view name) {
+  for (const auto& [key, value] : settings(config)) {
+    if (key == name) return value;
+  }
+  fail("there is no setting '", name, "'");
 }
 
 void write_config(const std::filesystem::path& path, const Config& config) {

@@ -44,6 +44,8 @@ struct Config {
   double lr_decay = 0.9;
   std::int64_t decay_every = 3;
   std::int64_t warm_up = 0;
+  std::int64_t lookahead = 0;
+  double ema = 0;
   bool check_gradients = false;
 
   std::int64_t epochs = 10;
@@ -70,11 +72,13 @@ bool parse(std::span<const std::string> arguments, const boost::program_options:
            const std::string& usage, boost::program_options::variables_map& values,
            const std::vector<std::string>& positional = {});
 
-/// Sets what wasn't given and hangs on another setting: adamw's weight decay.
+/// Sets what wasn't given and hangs on another setting: adamw's weight decay, the recipe of a model.
 void complete(Config& config, const boost::program_options::variables_map& values);
 
 /// "name = value" for each setting, as config.ini has them.
 std::vector<std::pair<std::string, std::string>> settings(const Config& config);
+/// That of one setting.
+std::string setting(const Config& config, std::string_view name);
 void write_config(const std::filesystem::path& path, const Config& config);
 /// Reads what write_config wrote. Throws IoError.
 Config read_config(const std::filesystem::path& path);

@@ -81,8 +81,9 @@ int describe(std::span<const std::string> arguments) {
 
   const std::unique_ptr<Model> model = make_model(config);
   if (config.batch_size < 1) throw UsageError("--batch-size must be at least 1");
-  Function step = training_step(*model, make_optimizer(config, model->state()), config.check_gradients,
-                                Location::current(), make_precision(config));
+  Function step =
+      training_step(*model, make_optimizer(config, model->state()), config.check_gradients,
+                    Location::current(), make_precision(config), make_average(config, model->state()));
   const std::vector<Type> types = training_types(*model, config.batch_size);
   const Graph recorded = step.record(types);
   const Program& program = step.program(types);

@@ -93,10 +93,14 @@ void check_same_images(const StateDict& state, const Cifar10Split& data, const f
                         " was trained on: their mean differs from the one kept there; name those by --data"));
 }
 
+/// What else the steps hang on, but for what the names of all State tell.
+constexpr std::string_view kKeptSettings[] = {kPixels, kAugment, "lookahead", "ema"};
+
 /// What the next steps are to do is what the last ones did: nobody has edited config.ini meanwhile.
-void check_same_images_shown(const Metadata& metadata, const Config& config, const fs::path& checkpoint) {
-  for (const auto& [name, value] : {std::pair(kPixels, config.pixels), {kAugment, config.augment}}) {
+void check_same_steps(const Metadata& metadata, const Config& config, const fs::path& checkpoint) {
+  for (const std::string_view name : kKeptSettings) {
     const auto it = metadata.find(std::string(name));
+    const std::string value = setting(config, name);
     if (it == metadata.end() || it->second == value) continue;
     throw UsageError(
         text(checkpoint.string(), " was trained with --", name, ' ', it->second, ", not ", value));
@@ -134,9 +138,8 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   std::optional<MetricsLog> log;
   std::optional<Progress> progress;
   Trainer* running = nullptr;
-  const Metadata kept{{std::string(kClassNames), join(data.class_names)},
-                      {std::string(kPixels), config.pixels},
-                      {std::string(kAugment), config.augment}};
+  Metadata kept{{std::string(kClassNames), join(data.class_names)}};
+  for (const std::string_view name : kKeptSettings) kept[std::string(name)] = setting(config, name);
   const auto save_last = [&] {
     log->sync();
     Metadata metadata = kept;
@@ -151,7 +154,8 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                  .augment = make_augmentation(config.augment),
                                  .pixels = make_pixels(config.pixels, data.mean),
                                  .check_gradients = config.check_gradients,
-                                 .precision = make_precision(config)};
+                                 .precision = make_precision(config),
+                                 .average = make_average(config, model->state())};
   if (trainer_options.precision == Precision::bf16 && !kernels::cpu_multiplies_bf16())
     std::cerr << "This CPU has no bf16 products: they are computed in f32, and --precision f32 is faster\n";
   trainer_options.on_step = [&](const StepReport& step) {
@@ -203,7 +207,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   if (resume) {
     const Metadata metadata = trainer.resume(last, best);
     check_same_images(model->state(), data, last);
-    check_same_images_shown(metadata, config, last);
+    check_same_steps(metadata, config, last);
     if (const auto it = metadata.find("seconds"); it != metadata.end())
       seconds_before = std::stod(it->second);
     clock = Clock(seconds_before);

@@ -1,7 +1,9 @@
 // What the subcommands print about a run, and about a model.
+#include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/fully_connected.hpp>
+#include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/metrics_table.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/optim/adaptive.hpp>
@@ -82,9 +84,69 @@ BOOST_AUTO_TEST_CASE(weight_decay_unless_given) {
   BOOST_TEST(decay("adamw", {"--epochs", "0", "--optimizer", "adamw"}) == "weight-decay = 0.01");
   BOOST_TEST(decay("none", {"--epochs", "0", "--optimizer", "adamw", "--weight-decay", "0"}) ==
              "weight-decay = 0");
+  BOOST_TEST(decay("lamb", {"--epochs", "0", "--optimizer", "lamb"}) == "weight-decay = 0.01");
+  const auto kept = [&](const char* name, const char* setting) {
+    return line(file_content(place / name / "config.ini"), setting);
+  };
+  BOOST_TEST(kept("lamb", "epsilon") == "epsilon = 1e-06");
+  BOOST_TEST(kept("adam", "epsilon") == "epsilon = 1e-08");
+  decay("muon", {"--epochs", "0", "--optimizer", "muon", "--lookahead"});
+  BOOST_TEST(kept("muon", "momentum") == "momentum = 0.95");
+  BOOST_TEST(kept("muon", "lookahead") == "lookahead = 5");
+  BOOST_TEST(kept("adam", "lookahead") == "lookahead = 0");
+  BOOST_TEST(kept("adam", "ema") == "ema = 0");
   // A run goes on with what it began with.
   BOOST_TEST(cifar_train({"train", "--resume", (place / "none").string()}).code == 0);
   BOOST_TEST(line(file_content(place / "none" / "config.ini"), "weight-decay") == "weight-decay = 0");
+}
+
+BOOST_AUTO_TEST_CASE(every_update_rule_learns) {
+  const TemporaryFolder place;
+  // Weights begin small, and Lamb moves them by fractions of their norm.
+  for (const auto& [rule, rate] : {std::pair("lamb", 0.0625), {"muon", 0.01}}) {
+    const fs::path run = place / rule;
+    const ChildResult result = cifar_train(
+        small_training(run, {"--optimizer", rule, "--hidden", "30,30", "--epochs", "6", "--learning-rate",
+                             text(rate), "--schedule", "linear", "--warm-up", "4"}));
+    BOOST_TEST(result.code == 0, result.err);
+    const MetricsTable metrics = load_metrics(run / "metrics.csv");
+    const std::vector<double> losses = metrics.points("epoch", "loss", "epoch").y;
+    BOOST_REQUIRE(losses.size() == 6u);
+    BOOST_TEST(losses.back() < 0.8 * losses.front(), rule << ": " << losses.front() << ", " << losses.back());
+    // Up in four steps, then along a line to what would be 0 at the step after the last.
+    const std::vector<double> rates = metrics.points("iteration", "learning_rate", "step").y;
+    BOOST_REQUIRE(rates.size() == 48u);
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      const double expected = i < 3 ? rate * double(i + 1) / 4 : rate * double(48 - i) / 45;
+      BOOST_TEST(std::abs(rates[i] - expected) < 1e-12, "step " << i << ": " << rates[i]);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(averages_of_weights_are_what_is_evaluated) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  const ChildResult training =
+      cifar_train(small_training(run, {"--ema", "0.9", "--epochs", "3", "--learning-rate", "0.01"}));
+  BOOST_REQUIRE_MESSAGE(training.code == 0, training.err);
+  // The last checkpoint has both; what training measured of it are the averages.
+  const SafetensorsFile last = load_safetensors(run / "last.safetensors");
+  for (const char* name : {"fc1/weight", "fc1/bias", "norm1/gamma", "norm1/running_mean"}) {
+    if (!last.find(name)) continue;
+    const Tensor* average = last.find(text("ema/", name));
+    BOOST_REQUIRE_MESSAGE(average, name);
+    BOOST_TEST(!identical(*average, *last.find(name)), name);
+  }
+  BOOST_TEST(last.find("ema/data/mean_image") == nullptr);
+  const ChildResult result = cifar_train({"evaluate", run.string(), "--checkpoint", "last"});
+  BOOST_TEST(result.code == 0, result.err);
+  const double measured =
+      load_metrics(run / "metrics.csv").points("epoch", "validation_accuracy", "epoch").y.back();
+  BOOST_TEST(contains(result.out, text("validation accuracy ", format_fixed(measured, 4))), result.out);
+  // The best checkpoint's weights are averages already, and there is nothing else in it.
+  const SafetensorsFile best = load_safetensors(run / "best.safetensors");
+  BOOST_TEST(best.find("ema/fc1/weight") == nullptr);
+  BOOST_TEST(!identical(*best.find("fc1/weight"), *last.find("fc1/weight")));
 }
 
 BOOST_AUTO_TEST_CASE(evaluating) {

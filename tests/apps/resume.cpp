@@ -80,6 +80,47 @@ void check_as_uninterrupted(const fs::path& run, const fs::path& reference, std:
   check_same_run(run, reference);
 }
 
+/// A run that is killed in the middle of an epoch and goes on comes to what one without interruption does.
+/// Images are augmented. Returns the epochs that it took.
+std::int64_t check_killed_in_mid_epoch(const fs::path& run, const fs::path& whole, const Words& how) {
+  const auto training = [&](const fs::path& out, const std::string& epochs) {
+    // Epochs of eight steps; a checkpoint after the third of each is where the run goes on.
+    Words words{"--augment",          "alternating,translate=2,cutout=8",
+                "--pixels",           "channels",
+                "--schedule",         "constant",
+                "--epochs",           epochs,
+                "--checkpoint-every", "3"};
+    words.insert(words.end(), how.begin(), how.end());
+    return small_training(out, words);
+  };
+  Child child(TAPESTRY_CIFAR_TRAIN, training(run, "100000"));
+  BOOST_REQUIRE(wait_for_checkpoint(child, run,
+                                    [](std::int64_t i) { return i > kStepsPerEpoch && i % kStepsPerEpoch; }));
+  child.send(SIGKILL);
+  child.wait();
+  const std::int64_t epochs = iteration_of(run) / kStepsPerEpoch + 1;
+  const ChildResult rest = go_on(run, epochs);
+  BOOST_TEST(rest.code == 0, rest.err);
+  const ChildResult uninterrupted = cifar_train(training(whole, std::to_string(epochs)));
+  BOOST_REQUIRE_MESSAGE(uninterrupted.code == 0, uninterrupted.err);
+  BOOST_TEST(iteration_of(run) == epochs * kStepsPerEpoch);
+  check_same_run(run, whole);
+  return epochs;
+}
+
+/// config.ini is edited after the run has begun: going on is refused, in a sentence that says `why`.
+void check_edit_is_refused(const fs::path& run, std::int64_t epochs, const std::string& line,
+                           const std::string& other, const std::string& why) {
+  const std::string config = file_content(run / "config.ini");
+  const std::size_t at = config.find(line);
+  BOOST_REQUIRE(at != std::string::npos);
+  write_file(run / "config.ini", std::string(config).replace(at, line.size(), other));
+  const ChildResult result = go_on(run, epochs);
+  BOOST_TEST(result.code == 2);
+  BOOST_TEST(result.err.find(why) != std::string::npos, result.err);
+  write_file(run / "config.ini", config);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(resume)
@@ -160,43 +201,43 @@ BOOST_AUTO_TEST_CASE(kill_in_the_middle_of_an_epoch) {
 
 BOOST_AUTO_TEST_CASE(augmented_images) {
   const TemporaryFolder place;
-  const fs::path run = place / "run", whole = place / "whole";
-  // Epochs of eight steps; a checkpoint after the third of each is where the run goes on.
-  const Words how{"--augment",          "alternating,translate=2,cutout=8",
-                  "--pixels",           "channels",
-                  "--schedule",         "constant",
-                  "--checkpoint-every", "3"};
-  const auto training = [&](const fs::path& out, const char* epochs) {
-    Words more = how;
-    more.insert(more.end(), {"--epochs", epochs});
-    return small_training(out, more);
-  };
-  Child child(TAPESTRY_CIFAR_TRAIN, training(run, "100000"));
-  BOOST_REQUIRE(wait_for_checkpoint(child, run,
-                                    [](std::int64_t i) { return i > kStepsPerEpoch && i % kStepsPerEpoch; }));
-  child.send(SIGKILL);
-  child.wait();
-  const std::int64_t epochs = iteration_of(run) / kStepsPerEpoch + 1;
-  const ChildResult rest = go_on(run, epochs);
-  BOOST_TEST(rest.code == 0, rest.err);
-  const ChildResult uninterrupted = cifar_train(training(whole, std::to_string(epochs).c_str()));
-  BOOST_REQUIRE_MESSAGE(uninterrupted.code == 0, uninterrupted.err);
-  check_same_run(run, whole);
-
+  const fs::path run = place / "run";
+  const std::int64_t epochs = check_killed_in_mid_epoch(run, place / "whole", {});
   // The checkpoint knows, whatever becomes of config.ini.
   const auto metadata = load_safetensors(run / "last.safetensors").metadata;
   BOOST_TEST(metadata.at("augment") == "alternating,translate=2,cutout=8");
   BOOST_TEST(metadata.at("pixels") == "channels");
-  const std::string config = file_content(run / "config.ini");
-  const std::string line = "augment = alternating,translate=2,cutout=8\n";
-  const std::size_t at = config.find(line);
-  BOOST_REQUIRE(at != std::string::npos);
-  write_file(run / "config.ini", std::string(config).replace(at, line.size(), "augment = flip\n"));
-  const ChildResult other = go_on(run, epochs + 1);
-  BOOST_TEST(other.code == 2);
-  BOOST_TEST(other.err.find("last.safetensors was trained with --augment alternating,translate=2,cutout=8, "
-                            "not flip") != std::string::npos,
-             other.err);
+  check_edit_is_refused(
+      run, epochs + 1, "augment = alternating,translate=2,cutout=8\n", "augment = flip\n",
+      "last.safetensors was trained with --augment alternating,translate=2,cutout=8, not flip");
+}
+
+BOOST_AUTO_TEST_CASE(in_bf16) {
+  const TemporaryFolder place;
+  check_killed_in_mid_epoch(place / "run", place / "whole", {"--precision", "bf16", "--keep", "0.8"});
+  // It makes a difference at all.
+  const ChildResult single = cifar_train(small_training(place / "f32")),
+                    half = cifar_train(small_training(place / "bf16", {"--precision", "bf16"}));
+  BOOST_TEST(single.code == 0, single.err);
+  BOOST_TEST(half.code == 0, half.err);
+  BOOST_TEST(!same_state(place / "f32" / "last.safetensors", place / "bf16" / "last.safetensors"));
+}
+
+BOOST_AUTO_TEST_CASE(slow_and_averaged_weights) {
+  const TemporaryFolder place;
+  const fs::path run = place / "run";
+  const std::int64_t epochs = check_killed_in_mid_epoch(
+      run, place / "whole", {"--optimizer", "lamb", "--lookahead", "6", "--ema", "0.9", "--hidden", "20,20"});
+  const std::string was = "last.safetensors was trained with --";
+  check_edit_is_refused(run, epochs + 1, "\nema = 0.9\n", "\nema = 0.95\n", was + "ema 0.9, not 0.95");
+  check_edit_is_refused(run, epochs + 1, "\nlookahead = 6\n", "\nlookahead = 5\n",
+                        was + "lookahead 6, not 5");
+}
+
+BOOST_AUTO_TEST_CASE(muon) {
+  const TemporaryFolder place;
+  check_killed_in_mid_epoch(place / "run", place / "whole",
+                            {"--optimizer", "muon", "--hidden", "20,20", "--weight-decay", "0.01"});
 }
 
 BOOST_AUTO_TEST_CASE(ended_before_the_first_checkpoint) {

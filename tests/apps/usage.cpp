@@ -57,6 +57,13 @@ BOOST_AUTO_TEST_CASE(help_is_no_mistake) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(help_names_all_update_rules) {
+  const std::string help = cifar_train({"train", "--help"}).out;
+  for (const char* word :
+       {"sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "lamb", "muon", "--ema", "--lookahead"})
+    BOOST_TEST(help.find(word) != std::string::npos, word);
+}
+
 BOOST_AUTO_TEST_CASE(unknown_names) {
   check_mistake({"fit"}, "there is no command 'fit'");
   check_mistake({"train", "--leaning-rate", "1"}, "--leaning-rate");
@@ -124,9 +131,15 @@ BOOST_AUTO_TEST_CASE(values_that_make_no_sense) {
                                                      {"--beta1", "1"},
                                                      {"--beta2", "-0.1"},
                                                      {"--decay", "2"},
-                                                     {"--epsilon", "-1"}};
+                                                     {"--epsilon", "-1"},
+                                                     {"--ema", "1"},
+                                                     {"--ema", "-0.1"},
+                                                     {"--ema", "nan"},
+                                                     {"--ema", "much"},
+                                                     {"--lookahead", "2.5"}};
   for (const auto& [option, value] : bad)
     check_mistake({"train", "--data", "/nowhere", option, value}, option);
+  check_mistake({"train", "--data", "/nowhere", "--lookahead=-1"}, "--lookahead");
   check_mistake({"train", "--epochs"}, "--epochs");
   check_mistake({"train", "--epochs", "1", "--epochs", "2"}, "--epochs");
 }
