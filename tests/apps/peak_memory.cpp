@@ -35,20 +35,37 @@ std::size_t written_bytes(Program& program, std::span<std::byte> arena, std::spa
 BOOST_AUTO_TEST_SUITE(peak_memory)
 
 BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
-  for (const std::string optimizer : {"adam", "sgd"}) {
+  struct Case {
+    std::string optimizer, precision;
+    std::int64_t lookahead = 0;
+    double ema = 0;
+  };
+  const Case cases[] = {{"adam", "f32"},  {"sgd", "f32"},          {"muon", "f32"},
+                        {"adam", "bf16"}, {"lamb", "f32", 5, 0.9}, {"muon", "bf16", 5, 0.9}};
+  for (const auto& [optimizer, precision, lookahead, ema] : cases) {
     app::Config config;
     config.hidden = "96,64";
     config.optimizer = optimizer;
+    config.precision = precision;
+    config.lookahead = lookahead;
+    config.ema = ema;
     config.batch_size = kBatch;
     const std::unique_ptr<Model> model = app::make_model(config);
-    Function step = training_step(*model, app::make_optimizer(config, model->state()));
+    Function step =
+        training_step(*model, app::make_optimizer(config, model->state()), false, Location::current(),
+                      app::make_precision(config), app::make_average(config, model->state()));
     const BlockWatch watch;
     Program& program = step.program(training_types(*model, kBatch));
     const ProgramSummary& summary = program.summary();
 
-    const ChildResult described = cifar_train(
-        {"describe", "--hidden", "96,64", "--optimizer", optimizer, "--batch-size", std::to_string(kBatch)});
-    BOOST_TEST(described.code == 0);
+    const ChildResult described =
+        cifar_train({"describe", "--hidden", "96,64", "--optimizer", optimizer, "--precision", precision,
+                     "--batch-size", std::to_string(kBatch), "--momentum", "0.9", "--epsilon", "1e-8",
+                     "--weight-decay", "0", "--lookahead", std::to_string(lookahead), "--ema", text(ema)});
+    BOOST_TEST(described.code == 0, described.err);
+    // What was cast, if anything.
+    BOOST_TEST((described.out.find("bf16: ") != std::string::npos) == (precision == "bf16"));
+    BOOST_TEST(described.out.find(summary.precision) != std::string::npos, described.out);
     for (const std::size_t bytes : {summary.arena_bytes, summary.state_bytes, summary.peak_bytes()}) {
       BOOST_TEST(described.out.find(' ' + format_count(std::int64_t(bytes)) + " bytes") != std::string::npos,
                  described.out << " has no " << bytes);
@@ -73,6 +90,21 @@ BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
     // Values are laid out in cache lines; the last may end within one.
     BOOST_TEST(written + 64 > summary.arena_bytes);
   }
+}
+
+// Three layers: three products forward and five backward, as nobody wants the images' gradient. Cast are the
+// images, the weights, two activations and what comes back to the three layers; kept are the three weights'
+// gradients.
+BOOST_AUTO_TEST_CASE(bf16_is_named) {
+  const auto described = [](Words words) {
+    words.insert(words.begin(), {"describe", "--precision", "bf16", "--batch-size", "20"});
+    const ChildResult result = cifar_train(words);
+    BOOST_TEST(result.code == 0, result.err);
+    return result.out.substr(std::min(result.out.find("bf16: "), result.out.size()));
+  };
+  BOOST_TEST(described({"--hidden", "96,64"}) == "bf16: 8 matmul, 9 operands cast, 3 results kept in f32\n");
+  const std::string speedrun = described({"--model", "speedrun"});
+  for (const char* op : {" conv2d", " matmul"}) BOOST_TEST(speedrun.find(op) != std::string::npos, speedrun);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,13 +1,19 @@
 // Training gives the same bits with any number of threads, and without passes that only rearrange. The
 // products and loops here are large enough to be cut into several pieces, which is where bits could move.
 #include <tapestry/core/compile/passes.hpp>
+#include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/function.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/models/layers.hpp>
 #include <tapestry/ops/activations.hpp>
+#include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/loss.hpp>
+#include <tapestry/ops/matmul.hpp>
+#include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/random.hpp>
+#include <tapestry/ops/reduce.hpp>
 #include <tapestry/optim/adaptive.hpp>
+#include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/sgd.hpp>
 #include <tapestry/tests/support/restore_threads.hpp>
 #include <tapestry/tests/support/use_onednn.hpp>
@@ -87,6 +93,11 @@ const std::vector<Training>& trainings() {
       {"rmsprop", Layer::batch_norm, std::make_shared<RmsProp>()},
       {"adam", Layer::batch_norm, std::make_shared<Adam>()},
       {"adamw, clipped", Layer::layer_norm, std::make_shared<AdamW>(), {.clip_norm = 0.5}},
+      {"lamb, slow weights", Layer::batch_norm, std::make_shared<Lamb>(), {.lookahead = Lookahead{}}},
+      {"muon",
+       Layer::batch_norm,
+       std::make_shared<Muon>(),
+       {.groups = {{.pattern = "*/weight"}, {.pattern = "*", .rule = std::make_shared<Sgd>()}}}},
   };
   return kTrainings;
 }
@@ -142,6 +153,56 @@ BOOST_AUTO_TEST_CASE(in_bf16_with_any_number_of_threads) {
         BOOST_TEST((trained(training, 20, options) == expected), training.name << " with " << threads);
       }
     }
+  }
+}
+
+// Everything between the products below is pointwise, so that no sum can be cut in other places: what is
+// rounded to bf16 is the same whether values meet in a loop or in memory, to the last bit.
+BOOST_AUTO_TEST_CASE(in_bf16_fused_or_not) {
+  StateDict state;
+  const Initializer init(3);
+  const std::int64_t n = 96;
+  const State w1 = state.create("w1", init.normal("w1", {n, n}, 0.2)),
+              w2 = state.create("w2", init.normal("w2", {n, n}, 0.2));
+  const auto outputs = [&](CompileOptions options) {
+    Function f(
+        [&](Var x, Var cotangent) {
+          Tape& tape = x.tape();
+          const Var h = gelu(matmul(x * 0.5, w1)), y = tanh(matmul(h, w2)) * 3;
+          const Var wrt[] = {x, tape.read(w1), tape.read(w2)};
+          std::vector<Var> all = gradients(sum(y * cotangent), wrt);
+          all.push_back(y);
+          return all;
+        },
+        std::move(options));
+    const Tensor x = init.normal("x", {n, n}, 1), c = init.normal("cotangent", {n, n}, 1);
+    const ConstView given[] = {x.view(), c.view()};
+    return f.run(given);
+  };
+  for (const bool onednn : {false, true}) {
+    const UseOneDnn use(onednn);
+    const auto fused = outputs({.precision = Precision::bf16}), single = outputs({});
+    const auto apart = outputs({.without = {"fuse"}, .precision = Precision::bf16});
+    for (std::size_t i = 0; i < fused.size(); ++i) {
+      BOOST_TEST(identical(fused[i], apart[i]), "output " << i);
+      BOOST_TEST(!identical(fused[i], single[i]), "output " << i << " is the same in f32");
+    }
+  }
+}
+
+// A step with long sums differs by those alone: its loss by what f32 rounds.
+BOOST_AUTO_TEST_CASE(in_bf16_a_step_fused_or_not_is_near) {
+  for (const Training& training : trainings()) {
+    const auto first_loss = [&](CompileOptions options) {
+      const std::string bytes = trained(training, 1, std::move(options));
+      float loss = 0;
+      std::memcpy(&loss, bytes.data(), sizeof(float));
+      return loss;
+    };
+    const float fused = first_loss({.precision = Precision::bf16});
+    const float apart = first_loss({.without = {"fuse"}, .precision = Precision::bf16});
+    BOOST_TEST(std::abs(fused - apart) <= 2e-4f * std::abs(fused),
+               training.name << ": " << fused << ", " << apart);
   }
 }
 

@@ -213,6 +213,29 @@ BOOST_AUTO_TEST_CASE(a_matrix_of_any_scale_is_made_orthogonal) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(products_in_bf16_do) {
+  // Rounding moves singular values by less than the polynomial spreads them.
+  const Matrix x = drawn(24, 10, 12);
+  Function f([](Var v) { return orthogonalized(v); }, {.precision = Precision::bf16});
+  for (const double s : singular_values(matrix(f(tensor(x, {24, 10}).to(DType::f32)), 24, 10))) {
+    BOOST_TEST(s > 0.6);
+    BOOST_TEST(s < 1.3);
+  }
+  BOOST_TEST(f(Tensor(DType::f32, {24, 10})).at(7) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(gradients_of_any_size_give_finite_steps) {
+  for (const float size : {1e-30f, 1e-15f, 1e15f, 1e30f}) {
+    StateDict state;
+    const State w = state.create("w", Tensor(DType::f32, {3, 2}));
+    const Optimizer optimizer(state, Muon{});
+    Function step = step_of(optimizer, w);
+    step(Tensor::from({size, 0.0f, -size, size, 0.5f * size, 0.0f}, {3, 2}), Tensor::scalar(0.1f));
+    for (std::int64_t i = 0; i < 6; ++i)
+      BOOST_TEST(std::isfinite(w.value().at(i)), size << ", element " << i);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(no_gradient_no_step) {
   for (const DType dtype : {DType::f32, DType::f64}) {
     StateDict state;
