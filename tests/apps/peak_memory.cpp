@@ -39,12 +39,21 @@ BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
     std::string optimizer, precision;
     std::int64_t lookahead = 0;
     double ema = 0;
+    std::string model = "fully_connected";
   };
-  const Case cases[] = {{"adam", "f32"},  {"sgd", "f32"},          {"muon", "f32"},
-                        {"adam", "bf16"}, {"lamb", "f32", 5, 0.9}, {"muon", "bf16", 5, 0.9}};
-  for (const auto& [optimizer, precision, lookahead, ema] : cases) {
+  const Case cases[] = {{"adam", "f32"},
+                        {"sgd", "f32"},
+                        {"muon", "f32"},
+                        {"adam", "bf16"},
+                        {"lamb", "f32", 5, 0.9},
+                        {"muon", "bf16", 5, 0.9},
+                        {"speedrun", "f32", 0, 0, "speedrun"},
+                        {"speedrun", "bf16", 0, 0.9, "speedrun"}};
+  for (const auto& [optimizer, precision, lookahead, ema, net] : cases) {
     app::Config config;
+    config.model = net;
     config.hidden = "96,64";
+    config.epochs = 8;
     config.optimizer = optimizer;
     config.precision = precision;
     config.lookahead = lookahead;
@@ -58,10 +67,29 @@ BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
     Program& program = step.program(training_types(*model, kBatch));
     const ProgramSummary& summary = program.summary();
 
-    const ChildResult described =
-        cifar_train({"describe", "--hidden", "96,64", "--optimizer", optimizer, "--precision", precision,
-                     "--batch-size", std::to_string(kBatch), "--momentum", "0.9", "--epsilon", "1e-8",
-                     "--weight-decay", "0", "--lookahead", std::to_string(lookahead), "--ema", text(ema)});
+    const ChildResult described = cifar_train({"describe",
+                                               "--model",
+                                               net,
+                                               "--epochs",
+                                               "8",
+                                               "--hidden",
+                                               "96,64",
+                                               "--optimizer",
+                                               optimizer,
+                                               "--precision",
+                                               precision,
+                                               "--batch-size",
+                                               std::to_string(kBatch),
+                                               "--momentum",
+                                               "0.9",
+                                               "--epsilon",
+                                               "1e-8",
+                                               "--weight-decay",
+                                               "0",
+                                               "--lookahead",
+                                               std::to_string(lookahead),
+                                               "--ema",
+                                               text(ema)});
     BOOST_TEST(described.code == 0, described.err);
     // What was cast, if anything.
     BOOST_TEST((described.out.find("bf16: ") != std::string::npos) == (precision == "bf16"));
@@ -84,7 +112,8 @@ BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
 #endif
     BOOST_REQUIRE(arena.has_value());
     Tensor labels(DType::i64, {kBatch});
-    const Tensor arguments[] = {Tensor::full<float>({kBatch, 3072}, 0.5f), labels, Tensor::scalar(1e-3f)};
+    const Tensor arguments[] = {Tensor::full<float>(training_types(*model, kBatch)[0].shape, 0.5f), labels,
+                                Tensor::scalar(1e-3f)};
     const std::size_t written = written_bytes(program, *arena, arguments);
     BOOST_TEST(written <= summary.arena_bytes);
     // Values are laid out in cache lines; the last may end within one.
