@@ -60,8 +60,8 @@ Function training_step(const Model& model, Optimizer optimizer, bool check_gradi
     for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], slopes[i]});
     optimizer.step(pairs, {learning_rate, at});
     if (average) {
-      const Scope scope(loss.tape(), "average", at);
-      average->step(loss.tape(), ExponentialMovingAverage::averaged(loss.tape(), model.state().all()));
+      Tape& tape = loss.tape();
+      average->step(tape, ExponentialMovingAverage::averaged(tape, model.state().all()), at);
     }
     std::vector<Var> outputs{loss};
     const Scope scope(loss.tape(), "check_gradients", at);

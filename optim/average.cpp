@@ -9,7 +9,8 @@ ExponentialMovingAverage::ExponentialMovingAverage(StateDict& state, double deca
   require(decay >= 0 && decay < 1, "the decay of an average is at least 0 and below 1, not ", decay);
 }
 
-void ExponentialMovingAverage::step(Tape& tape, std::span<const State> states) const {
+void ExponentialMovingAverage::step(Tape& tape, std::span<const State> states, Location at) const {
+  const Scope scope(tape, name_, at);
   const std::string count = name_ + "/t";
   if (!state_->find(count)) state_->create(count, Tensor::scalar(std::int64_t{0}), StateKind::optimizer);
   const Var t = tape.read(state_->at(count)) + 1;
@@ -17,6 +18,7 @@ void ExponentialMovingAverage::step(Tape& tape, std::span<const State> states) c
   // In f64: 1 - decay would lose half its digits in f32.
   const Var rate = (1 - decay_) / (1 - pow(decay_, cast(t, DType::f64)));
   for (const State& each : states) {
+    const Scope part(tape, each.name(), at);
     const std::string name = name_ + '/' + each.name();
     if (!state_->find(name)) state_->create(name, Tensor(each.type()), StateKind::optimizer);
     const Var average = tape.read(state_->at(name));

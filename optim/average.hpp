@@ -26,7 +26,7 @@ class ExponentialMovingAverage {
 
   /// Declares the averages' update by the values that `states`, all floating, have on the tape by now: after
   /// the optimizer's step.
-  void step(Tape& tape, std::span<const State> states) const;
+  void step(Tape& tape, std::span<const State> states, Location at = Location::current()) const;
 
   /// What is averaged of a model: the parameters, and the statistics that the tape changes. Running means of
   /// what averaged weights make are not those of the last weights.
