@@ -58,7 +58,9 @@
 #include <tapestry/models/report/run_report.hpp>
 #include <tapestry/models/report/svg.hpp>
 #include <tapestry/models/report/text_table.hpp>
+#include <tapestry/models/resnet.hpp>
 #include <tapestry/models/speedrun.hpp>
+#include <tapestry/models/three_layer.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/algebra.hpp>

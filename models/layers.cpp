@@ -1,4 +1,5 @@
 #include <tapestry/models/layers.hpp>
+#include <tapestry/ops/conv.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
@@ -23,6 +24,12 @@ Tensor drawn(const Shape& shape, DType dtype, Draw draw) {
   Tensor values(DType::f64, shape);
   for (double& value : values.mutable_values<double>()) value = draw();
   return values.to(dtype);
+}
+
+/// Weights, each of which has `fan_in` others beside it in a sum.
+Tensor scaled_normal(const Initializer& init, const std::string& name, const Shape& shape,
+                     std::int64_t fan_in, const WeightScale& scale) {
+  return init.normal(name, shape, scale.deviation.value_or(std::sqrt(2.0 / double(fan_in))));
 }
 
 /// All axes but the last.
@@ -54,14 +61,32 @@ std::string layer_name(const State& parameter) {
 
 Linear::Linear(StateDict& state, const std::string& name, std::int64_t in, std::int64_t out,
                const Initializer& init, WeightScale scale)
-    : weight(state.create(
-          name + "/weight",
-          init.normal(name + "/weight", {in, out}, scale.deviation.value_or(std::sqrt(2.0 / double(in)))))),
+    : weight(state.create(name + "/weight", scaled_normal(init, name + "/weight", {in, out}, in, scale))),
       bias(state.create(name + "/bias", init.full({out}, 0))) {}
 
 Var Linear::operator()(const Operand& x) const {
   const Scope scope(x, layer_name(weight));
   return linear(x, weight, bias);
+}
+
+Convolution::Convolution(StateDict& state, const std::string& name, std::int64_t in, std::int64_t out,
+                         const Initializer& init, const ConvolutionOptions& options)
+    : weight([&] {
+        const auto [h, w] = options.size;
+        const std::int64_t channels = in / options.groups;
+        return state.create(name + "/weight", scaled_normal(init, name + "/weight", {h, w, channels, out},
+                                                            h * w * channels, options.scale));
+      }()),
+      stride(options.stride),
+      padding(options.padding),
+      groups(options.groups) {
+  if (options.bias) bias = state.create(name + "/bias", init.full({out}, 0));
+}
+
+Var Convolution::operator()(const Operand& x) const {
+  const Scope scope(x, layer_name(weight));
+  const Var y = conv2d(x, weight, {.stride = stride, .padding = padding, .groups = groups});
+  return bias ? y + *bias : y;
 }
 
 BatchNorm::BatchNorm(StateDict& state, const std::string& name, std::int64_t channels,

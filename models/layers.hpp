@@ -4,8 +4,10 @@
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/state.hpp>
 #include <tapestry/core/tape.hpp>
+#include <tapestry/ops/window.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace tapestry {
@@ -31,7 +33,7 @@ class Initializer {
   DType dtype_;
 };
 
-/// How the weights of a linear layer start.
+/// How the weights of a linear layer or a convolution start.
 struct WeightScale {
   /// Standard deviation; nothing: sqrt(2 / fan_in), which keeps the variance through relu (He et al., 2015).
   std::optional<double> deviation{};
@@ -44,6 +46,29 @@ struct Linear {
 
   Linear(StateDict& state, const std::string& name, std::int64_t in, std::int64_t out,
          const Initializer& init, WeightScale scale = {});
+  Var operator()(const Operand& x) const;
+};
+
+struct ConvolutionOptions {
+  Extent2d size = 3;  // of the filters
+  Extent2d stride = 1;
+  Padding padding = Padding::same;
+  std::int64_t groups = 1;
+  bool bias = true;  // of no use before a batch norm
+  WeightScale scale{};
+};
+
+/// x [n, h, w, in] convolved with weight [size.h, size.w, in / groups, out], plus bias [out] if there is one.
+/// Parameters NAME/weight and NAME/bias.
+struct Convolution {
+  State weight;
+  std::optional<State> bias;
+  Extent2d stride;
+  Padding padding;
+  std::int64_t groups;
+
+  Convolution(StateDict& state, const std::string& name, std::int64_t in, std::int64_t out,
+              const Initializer& init, const ConvolutionOptions& options = {});
   Var operator()(const Operand& x) const;
 };
 
