@@ -1,18 +1,17 @@
 #include "build.hpp"
 
 #include "images.hpp"
+#include "models.hpp"
 
 #include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
-#include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/speedrun.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/sgd.hpp>
 
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -22,37 +21,10 @@ namespace fs = std::filesystem;
 namespace tapestry::app {
 namespace {
 
-template <class... Parts>
-void demand(bool condition, const Parts&... parts) {
-  if (!condition) throw UsageError(text(parts...));
-}
-
-std::vector<std::int64_t> parse_hidden(const std::string& list) {
-  std::vector<std::int64_t> sizes;
-  // A comma at the end has an empty number after it.
-  for (std::size_t at = 0; !list.empty() && at <= list.size();) {
-    const std::size_t comma = std::min(list.find(',', at), list.size());
-    std::int64_t size = 0;
-    const auto [end, error] = std::from_chars(list.data() + at, list.data() + comma, size);
-    demand(error == std::errc() && end == list.data() + comma && size > 0,
-           "--hidden takes positive numbers separated by commas, not '", list, "'");
-    sizes.push_back(size);
-    at = comma + 1;
-  }
-  return sizes;
-}
-
 DType parse_precision(const std::string& name) {
   demand(name == "f32" || name == "f64" || name == "bf16", "--precision is f32, f64 or bf16, not '", name,
          "'");
   return name == "f64" ? DType::f64 : DType::f32;
-}
-
-Normalization parse_normalization(const std::string& name) {
-  if (name == "none") return Normalization::none;
-  if (name == "batch") return Normalization::batch;
-  demand(name == "layer", "--normalization is none, batch or layer, not '", name, "'");
-  return Normalization::layer;
 }
 
 fs::path find_data(const Config& config) {
@@ -80,29 +52,14 @@ Precision make_precision(const Config& config) {
   return config.precision == "bf16" ? Precision::bf16 : Precision::f32;
 }
 
-std::unique_ptr<Model> make_model(const Config& config) {
-  const bool speedrun = config.model == "speedrun";
-  demand(config.model == "fully_connected" || speedrun, "there is no model '", config.model,
-         "'; there are: fully_connected, speedrun");
+std::unique_ptr<Model> make_model(const Config& config, std::int64_t side) {
+  const ModelEntry& entry = model_entry(config.model);
   demand(config.keep > 0 && config.keep <= 1, "--keep is a probability above 0, not ", config.keep);
   demand(config.reg >= 0, "--reg can't be negative");
+  demand(config.width >= 0, "--width can't be negative");
   demand(config.weight_scale > 0 && std::isfinite(config.weight_scale),
          "--weight-scale must be positive and finite, not ", config.weight_scale);
-  const DType dtype = parse_precision(config.precision);
-  std::unique_ptr<Model> model;
-  if (speedrun) {
-    model = std::make_unique<SpeedrunNet>(SpeedrunOptions{.seed = config.seed, .dtype = dtype});
-  } else {
-    FullyConnectedOptions options;
-    options.hidden = parse_hidden(config.hidden);
-    options.weight_scale = config.weight_scale;
-    options.normalization = parse_normalization(config.normalization);
-    options.keep = config.keep;
-    options.reg = config.reg;
-    options.dtype = dtype;
-    options.seed = config.seed;
-    model = std::make_unique<FullyConnectedNet>(options);
-  }
+  std::unique_ptr<Model> model = entry.make(config, parse_precision(config.precision), side);
   model->state().create(std::string(kMeanImage), Tensor(DType::f32, {kCifar10Side, kCifar10Side, 3}),
                         StateKind::statistic);
   return model;

@@ -21,8 +21,8 @@ namespace tapestry::app {
 
 /// What steps compute in: --precision bf16 is a model in f32 whose steps are compiled for bf16.
 Precision make_precision(const Config& config);
-/// Throws UsageError for names and numbers that make no sense.
-std::unique_ptr<Model> make_model(const Config& config);
+/// For images of side x side pixels. Throws UsageError for names and numbers that make no sense.
+std::unique_ptr<Model> make_model(const Config& config, std::int64_t side = kCifar10Side);
 Optimizer make_optimizer(const Config& config, StateDict& state);
 /// The average of weights that --ema asks for.
 std::optional<ExponentialMovingAverage> make_average(const Config& config, StateDict& state);

@@ -1,5 +1,6 @@
 // The notebook's sections 1.3 and 1.6.
 #include "commands.hpp"
+#include "models.hpp"
 #include "training_run.hpp"
 
 #include <tapestry/models/report/metrics_table.hpp>
@@ -66,6 +67,7 @@ int compare(std::span<const std::string> arguments) {
   options.add(run);
   po::variables_map values;
   if (!parse(arguments, options, "compare [OPTIONS]", values)) return kDone;
+  fill_in(config, values, model_entry(config.model).itself);
 
   use_threads(config);
   const Contender contenders[] = {
@@ -92,9 +94,8 @@ int compare(std::span<const std::string> arguments) {
     }
     runs.push_back({run_config.optimizer, load_metrics(folder / "metrics.csv")});
   }
-  const std::string subtitle =
-      text("hidden layers ", config.hidden, "; ", config.num_train, " images, ", config.epochs, " epochs",
-           data.synthetic ? "; synthetic stand-in images" : "");
+  const std::string subtitle = text(config.model, "; ", config.num_train, " images, ", config.epochs,
+                                    " epochs", data.synthetic ? "; synthetic stand-in images" : "");
   comparison_report("Five update rules", subtitle, runs, settings(config))
       .write(fs::path(out) / "report.html");
   std::cout << '\n'

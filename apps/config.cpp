@@ -1,5 +1,7 @@
 #include "config.hpp"
 
+#include "models.hpp"
+
 #include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/optim/adaptive.hpp>
@@ -7,6 +9,8 @@
 
 #include <fstream>
 #include <iostream>
+#include <set>
+#include <sstream>
 
 #include <boost/program_options.hpp>
 
@@ -61,14 +65,32 @@ void store_file(const std::string& path, const po::options_description& options,
   }
 }
 
+/// Lines "name = value"; what they don't name stays as it is.
+void store_lines(Config& config, std::istream& lines) {
+  po::options_description all;
+  all.add(model_options(config)).add(training_options(config)).add(data_options(config));
+  po::variables_map values;
+  po::store(po::parse_config_file(lines, all), values);
+  po::notify(values);
+}
+
+std::string model_help() {
+  std::string help;
+  for (const ModelEntry& entry : models()) help += text(entry.name, ": ", entry.what, "\n");
+  return help + "Defaults of other options hang on the model: describe and config.ini tell them";
+}
+
 }  // namespace
 
 po::options_description model_options(Config& c) {
   po::options_description options("Model");
-  options.add_options()                                                //
-      ("model", with_default(c.model), "fully_connected or speedrun")  //
+  options.add_options()                                       //
+      ("model", with_default(c.model), model_help().c_str())  //
       ("hidden", with_default(c.hidden),
-       "units of the hidden layers, separated by commas; empty for none")                                 //
+       "units of the hidden layers, separated by commas; empty for none")  //
+      ("width", with_default(c.width),
+       "filters, channels or features that a model begins with; 0 for its own number")                    //
+      ("filter-size", with_default(c.filter_size), "of three_layer's filters")                            //
       ("normalization", with_default(c.normalization), "none, batch or layer")                            //
       ("keep", with_default(c.keep), "dropout: probability of keeping a hidden value; 1 for no dropout")  //
       ("reg", with_default(c.reg), "L2 penalty: reg/2 times the sum of squared weights")                  //
@@ -168,27 +190,30 @@ bool parse(std::span<const std::string> arguments, const po::options_description
   return true;
 }
 
+void fill_in(Config& config, const po::variables_map& values, std::span<const Setting> settings) {
+  std::stringstream lines;
+  std::set<std::string> seen;
+  for (const auto& [name, value] : settings) {
+    if (values.contains(name) && values[name].defaulted() && seen.insert(name).second)
+      lines << name << " = " << value << '\n';
+  }
+  store_lines(config, lines);
+}
+
 void complete(Config& config, const po::variables_map& values) {
-  const auto belongs_to = [&](const char* optimizer, const char* name, auto& setting, auto value) {
-    if (config.optimizer == optimizer && values[name].defaulted()) setting = value;
-  };
-  belongs_to("adamw", "weight-decay", config.weight_decay, AdamW{}.weight_decay);
-  belongs_to("lamb", "weight-decay", config.weight_decay, Lamb{}.weight_decay);
-  belongs_to("lamb", "epsilon", config.epsilon, Lamb{}.adam.epsilon);
-  belongs_to("muon", "momentum", config.momentum, Muon{}.momentum);
-  // The speedrun's recipe goes with its model.
-  const auto recipe = [&](const char* name, auto& setting, auto value) {
-    if (config.model == "speedrun" && values[name].defaulted()) setting = value;
-  };
-  recipe("optimizer", config.optimizer, "speedrun");
-  recipe("learning-rate", config.learning_rate, 1.0);
-  recipe("schedule", config.schedule, "linear");
-  recipe("batch-size", config.batch_size, 2000);
-  recipe("epochs", config.epochs, 8);
-  recipe("num-train", config.num_train, 50'000);
-  recipe("pixels", config.pixels, "channels");
-  recipe("augment", config.augment, "alternating,translate=2");
-  recipe("tta", config.tta, "translate");
+  const ModelEntry& model = model_entry(config.model);
+  const std::string rule = values["optimizer"].defaulted() ? model.optimizer : config.optimizer;
+  std::vector<Setting> all{{"optimizer", rule}};
+  const auto add = [&](const std::vector<Setting>& more) { all.insert(all.end(), more.begin(), more.end()); };
+  add(model.itself);
+  add(model.training);
+  if (rule == model.optimizer) add(model.with_optimizer);
+  // What the update rules say themselves.
+  if (rule == "adamw") add({{"weight-decay", shown(AdamW{}.weight_decay)}});
+  if (rule == "lamb")
+    add({{"weight-decay", shown(Lamb{}.weight_decay)}, {"epsilon", shown(Lamb{}.adam.epsilon)}});
+  if (rule == "muon") add({{"momentum", shown(Muon{}.momentum)}});
+  fill_in(config, values, all);
 }
 
 std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
@@ -229,14 +254,10 @@ void write_config(const std::filesystem::path& path, const Config& config) {
 
 Config read_config(const std::filesystem::path& path) {
   Config config;
-  po::options_description all;
-  all.add(model_options(config)).add(training_options(config)).add(data_options(config));
   std::ifstream file(path);
   if (!file) throw IoError(text("can't read ", path.string(), ": is this a run folder?"));
   try {
-    po::variables_map values;
-    po::store(po::parse_config_file(file, all), values);
-    po::notify(values);
+    store_lines(config, file);
   } catch (const po::error& mistake) {
     throw IoError(text(path.string(), ": ", mistake.what()));
   }

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -22,9 +23,16 @@ class UsageError : public Error {
   using Error::Error;
 };
 
+template <class... Parts>
+void demand(bool condition, const Parts&... parts) {
+  if (!condition) throw UsageError(text(parts...));
+}
+
 struct Config {
   std::string model = "fully_connected";
   std::string hidden = "500,500,500";
+  std::int64_t width = 0;
+  std::int64_t filter_size = 7;
   std::string normalization = "batch";
   double keep = 1;
   double reg = 0;
@@ -72,7 +80,14 @@ bool parse(std::span<const std::string> arguments, const boost::program_options:
            const std::string& usage, boost::program_options::variables_map& values,
            const std::vector<std::string>& positional = {});
 
-/// Sets what wasn't given and hangs on another setting: adamw's weight decay, the recipe of a model.
+/// A setting as in a config file.
+struct Setting {
+  std::string name, value;
+};
+/// Sets those that `values` has only by default; of two with one name the first.
+void fill_in(Config& config, const boost::program_options::variables_map& values,
+             std::span<const Setting> settings);
+/// Fills in what hangs on other settings: how the model is trained, adamw's weight decay.
 void complete(Config& config, const boost::program_options::variables_map& values);
 
 /// "name = value" for each setting, as config.ini has them.

@@ -35,8 +35,8 @@ HtmlReport page(const Config& config, const Program& program, const Graph& recor
                 const TextTable& parameters, const TextTable& work) {
   const ProgramSummary& s = program.summary();
   const Plan& plan = program.plan();
-  HtmlReport report("A training step", config.model + ", hidden " + config.hidden + ", " + config.optimizer +
-                                           ", " + format_count(config.batch_size) + " images");
+  HtmlReport report("A training step", config.model + ", " + config.optimizer + ", " +
+                                           format_count(config.batch_size) + " images");
   report
       .card("Arena, at the peak", format_bytes(s.arena_bytes),
             format_count(std::int64_t(s.arena_bytes)) + " bytes")

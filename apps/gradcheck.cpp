@@ -1,5 +1,6 @@
 #include "build.hpp"
 #include "commands.hpp"
+#include "models.hpp"
 
 #include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/random.hpp>
@@ -28,18 +29,23 @@ int gradcheck(std::span<const std::string> arguments) {
   how.add_options()                                                                     //
       ("batch", po::value(&batch)->default_value(batch), "random images in the batch")  //
       ("elements", po::value(&checks.elementwise_limit)->default_value(checks.elementwise_limit),
-       "elements of each parameter that are moved alone")  //
+       "elements of each parameter that are moved alone")                                 //
+      ("step", po::value(&checks.step), "by which they are moved; default: the model's")  //
       ("tolerance", po::value(&tolerance)->default_value(tolerance, "1e-5"),
        "largest relative error that passes");
   options.add(how);
   po::variables_map values;
   if (!parse(arguments, options, "gradcheck [OPTIONS]", values)) return kDone;
+  const ModelEntry& entry = model_entry(config.model);
+  fill_in(config, values, entry.check);
+  if (!values.contains("step")) checks.step = entry.check_step;
+  if (!(checks.step > 0)) throw UsageError("--step must be positive");
   if (batch < 1) throw UsageError("--batch must be at least 1");
   if (checks.elementwise_limit < 1) throw UsageError("--elements must be at least 1");
 
   use_threads(config);
   config.precision = "f64";  // differences need the digits
-  const std::unique_ptr<Model> model = make_model(config);
+  const std::unique_ptr<Model> model = make_model(config, entry.check_side);
   Shape shape{batch};
   for (const std::int64_t extent : model->input_shape()) shape.push_back(extent);
   Tensor images(DType::f64, shape), labels(DType::i64, {batch});

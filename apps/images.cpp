@@ -8,11 +8,6 @@
 namespace tapestry::app {
 namespace {
 
-template <class... Parts>
-void demand(bool condition, const Parts&... parts) {
-  if (!condition) throw UsageError(text(parts...));
-}
-
 /// The number of pixels in "translate=2".
 std::int64_t size_in(std::string_view item, std::string_view name) {
   const std::string_view number = item.substr(std::min(item.size(), name.size() + 1));

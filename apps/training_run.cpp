@@ -241,7 +241,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   result.seconds = clock.seconds();
 
   RunSummary summary{.title = options.folder.filename().string(),
-                     .subtitle = config.model + ", hidden " + config.hidden + ", " + config.optimizer,
+                     .subtitle = config.model + ", " + config.optimizer,
                      .metrics = load_metrics(options.folder / "metrics.csv")};
   summary.test_accuracy = result.test_accuracy_all;
   summary.parameters = parameter_count(model->state());

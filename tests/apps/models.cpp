@@ -1,0 +1,134 @@
+// Every model by its name on the command line: what it is trained with, and that each command takes it.
+#include <tapestry/apps/models.hpp>
+#include <tapestry/models/data/image_file.hpp>
+#include <tapestry/tests/support/cifar_train.hpp>
+#include <tapestry/tests/support/files.hpp>
+
+#include <boost/program_options.hpp>
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::test;
+namespace po = boost::program_options;
+
+namespace {
+
+/// The settings of `train` with these words.
+app::Config completed(const Words& words) {
+  app::Config config;
+  po::options_description options;
+  options.add(app::model_options(config)).add(app::training_options(config)).add(app::data_options(config));
+  po::variables_map values;
+  BOOST_REQUIRE(app::parse(words, options, "train", values));
+  app::complete(config, values);
+  return config;
+}
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(models)
+
+BOOST_AUTO_TEST_CASE(help_names_all) {
+  for (const char* command : {"train", "describe", "gradcheck", "compare"}) {
+    const std::string help = cifar_train({command, "--help"}).out;
+    for (const app::ModelEntry& entry : app::models())
+      BOOST_TEST(contains(help, entry.name + ": "), entry.name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_defaults_are_the_models) {
+  const app::Config own = completed({});
+  BOOST_TEST(own.optimizer == "adam");
+  BOOST_TEST(own.learning_rate == 1e-3);
+  BOOST_TEST(own.schedule == "exponential");
+  BOOST_TEST(own.hidden == "500,500,500");
+  const app::Config residual = completed({"--model", "resnet20"});
+  BOOST_TEST(residual.optimizer == "nesterov");
+  BOOST_TEST(residual.learning_rate == 0.1);
+  BOOST_TEST(residual.weight_decay == 5e-4);
+  BOOST_TEST(residual.pixels == "channels");
+  BOOST_TEST(residual.num_train == 49'000);
+  const app::Config speedrun = completed({"--model", "speedrun"});
+  BOOST_TEST(speedrun.optimizer == "speedrun");
+  BOOST_TEST(speedrun.learning_rate == 1);
+  BOOST_TEST(speedrun.batch_size == 2000);
+  BOOST_TEST(speedrun.tta == "translate");
+  // All of them make sense.
+  for (const app::ModelEntry& entry : app::models())
+    for (const auto* settings : {&entry.itself, &entry.training, &entry.with_optimizer})
+      for (const auto& [name, value] : *settings)
+        BOOST_TEST(app::setting(completed({"--model", entry.name}), name) == value,
+                   entry.name << ' ' << name);
+}
+
+BOOST_AUTO_TEST_CASE(what_is_given_wins) {
+  const app::Config given = completed({"--model", "resnet20", "--learning-rate", "0.001", "--epochs", "10"});
+  BOOST_TEST(given.learning_rate == 0.001);  // even where it is Config's own default
+  BOOST_TEST(given.epochs == 10);
+  BOOST_TEST(given.schedule == "cosine");
+  // Another update rule brings its own rate and decay.
+  const app::Config adamw = completed({"--model", "resnet20", "--optimizer", "adamw"});
+  BOOST_TEST(adamw.optimizer == "adamw");
+  BOOST_TEST(adamw.learning_rate == 1e-3);
+  BOOST_TEST(adamw.weight_decay == 0.01);
+  BOOST_TEST(adamw.augment == "flip,crop=4");
+  // The same rule, named, is the model's.
+  BOOST_TEST(completed({"--model", "resnet20", "--optimizer", "nesterov"}).learning_rate == 0.1);
+  const TemporaryFolder folder;
+  write_file(folder / "net.ini", "model = resnet20\nepochs = 3\n");
+  const app::Config file = completed({"--config", (folder / "net.ini").string(), "--batch-size", "64"});
+  BOOST_TEST(file.epochs == 3);
+  BOOST_TEST(file.batch_size == 64);
+  BOOST_TEST(file.augment == "flip,crop=4");
+}
+
+BOOST_AUTO_TEST_CASE(each_is_described_and_its_gradients_checked) {
+  for (const app::ModelEntry& entry : app::models()) {
+    const ChildResult described =
+        cifar_train({"describe", "--model", entry.name, "--width", "4", "--batch-size", "8"});
+    BOOST_TEST(described.code == 0, entry.name << ": " << described.err);
+    BOOST_TEST(contains(described.out, "floating-point operations"), entry.name);
+    // Speedrun's net has one size only, and takes minutes.
+    if (entry.name == "speedrun") continue;
+    const ChildResult checked = cifar_train({"gradcheck", "--model", entry.name, "--elements", "2"});
+    BOOST_TEST(checked.code == 0, entry.name << ": " << checked.err);
+    BOOST_TEST(contains(checked.out, "relative error"), entry.name);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(trained_evaluated_and_asked) {
+  const TemporaryFolder place;
+  write_file(place / "image.ppm", "P6 2 2 255\n" + std::string(12, 'x'));
+  for (const char* name : {"three_layer", "resnet20"}) {
+    const std::string run = (place / name).string();
+    const ChildResult training = cifar_train(small_training(
+        run, {"--model", name, "--width", "2", "--num-train", "100", "--epochs", "1", "--hidden", "10"}));
+    BOOST_TEST(training.code == 0, training.err);
+    BOOST_TEST(contains(training.out, "epoch 1/1"), training.out);
+    const ChildResult evaluation = cifar_train({"evaluate", run, "--data", cifar10_folder().string()});
+    BOOST_TEST(evaluation.code == 0, evaluation.err);
+    // The same as training found: "... on the test images 0.1234 (all 10,000)".
+    const std::size_t at = training.out.find("on the test images ");
+    BOOST_REQUIRE(at != std::string::npos);
+    const std::string accuracy = training.out.substr(at + 19, 6);
+    BOOST_TEST(contains(evaluation.out, "test accuracy       " + accuracy + " (all 10000)"), evaluation.out);
+    const ChildResult prediction = cifar_train({"predict", run, (place / "image.ppm").string()});
+    BOOST_TEST(prediction.code == 0, prediction.err);
+    BOOST_TEST(contains(prediction.out, "%"), prediction.out);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(one_hidden_layer) {
+  const ChildResult result = cifar_train({"describe", "--model", "three_layer", "--hidden", "20,20"});
+  BOOST_TEST(result.code == 2);
+  BOOST_TEST(contains(result.err, "--hidden takes one number, not '20,20'"), result.err);
+  const ChildResult large = cifar_train({"describe", "--model", "three_layer", "--filter-size", "33"});
+  BOOST_TEST(large.code == 2);
+  BOOST_TEST(contains(large.err, "--filter-size is between 1 and 32, not 33"), large.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
