@@ -58,8 +58,8 @@ void BatchLoader::profile(Profiler* profiler) {
   background_.wait();  // it may be looking at the profiler
   profiler_ = profiler;
   if (profiler == nullptr) return;
-  making_ = profiler->add_phase("make a batch, in the background");
-  waiting_ = profiler->add_phase("wait for a batch");
+  making_ = profiler->add_phase(std::string(kMaking));
+  waiting_ = profiler->add_phase(std::string(kWaiting));
 }
 
 Batch BatchLoader::next() {

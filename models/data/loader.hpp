@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 namespace tapestry {
@@ -70,8 +71,11 @@ class BatchLoader {
   BatchPosition position() const { return position_; }
   void seek(BatchPosition position);
 
-  /// Times the making of batches in the background and next()'s waiting for it; null ends that.
+  /// Times the making of batches in the background, each by one core, and next()'s waiting for it, as phases
+  /// of these names; null ends that.
   void profile(Profiler* profiler);
+  static constexpr std::string_view kMaking = "make a batch, in the background";
+  static constexpr std::string_view kWaiting = "wait for a batch";
 
  private:
   struct Slot {

@@ -1,4 +1,5 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/models/data/loader.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/profile_report.hpp>
 
@@ -158,6 +159,21 @@ TextTable phase_table(const Profiler& profiler, Profiler::Nanoseconds elapsed) {
   return table;
 }
 
+std::string loader_text(const Profiler& profiler) {
+  const auto phase = [&](std::string_view name) {
+    const auto it = std::ranges::find(profiler.phases(), name, &Profiler::PhaseProfile::name);
+    return it == profiler.phases().end() || it->calls == 0 ? nullptr : &*it;
+  };
+  const auto* making = phase(BatchLoader::kMaking);
+  const auto* waiting = phase(BatchLoader::kWaiting);
+  if (making == nullptr || waiting == nullptr) return "";
+  const auto each = [](const Profiler::PhaseProfile& p) {
+    return format_fixed(seconds(p.total) / double(p.calls) * 1e3, 3) + " ms";
+  };
+  return text("batches: ", format_count(making->calls), " made in ", each(*making),
+              " each by one core while a step runs; a step waited ", each(*waiting), " for its own\n");
+}
+
 std::string profile_text(const Profiler& profiler, const kernels::MachineLimits& limits) {
   std::string out =
       text("the machine, by ", limits.threads,
@@ -165,6 +181,7 @@ std::string profile_text(const Profiler& profiler, const kernels::MachineLimits&
            " GFLOP/s in matrix products, ", format_fixed(limits.bytes_per_second * 1e-9, 0),
            " GB/s between memory and cores\n\n");
   out += phase_table(profiler, profiler.elapsed()).text();
+  if (const std::string batches = loader_text(profiler); !batches.empty()) out += '\n' + batches;
   for (const Profiler::ProgramProfile& program : profiler.programs()) {
     const StepProfile step = step_profile(program);
     if (step.steps == 0) continue;

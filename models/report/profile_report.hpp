@@ -52,6 +52,9 @@ TextTable profile_summary(const Profiler::ProgramProfile& program, const kernels
 /// What else there was: steps of each program, waiting for data, evaluating, saving; calls, time, share of
 /// the time that the profiler lived.
 TextTable phase_table(const Profiler& profiler, Profiler::Nanoseconds elapsed);
+/// "batches: 100 made in 2.100 ms each by one core while a step runs; a step waited 0.030 ms for its own":
+/// were batches ever the bottleneck? Empty if no loader was watched.
+std::string loader_text(const Profiler& profiler);
 /// All of it with a few words, for the terminal.
 std::string profile_text(const Profiler& profiler, const kernels::MachineLimits& limits);
 

@@ -1,4 +1,5 @@
 #include <tapestry/core/function.hpp>
+#include <tapestry/models/data/loader.hpp>
 #include <tapestry/models/report/profile_report.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/matmul.hpp>
@@ -114,6 +115,23 @@ BOOST_AUTO_TEST_CASE(the_trace_is_json_that_viewers_read) {
   BOOST_TEST(phases == 2);  // the third ends after the trace
   BOOST_TEST(named >= 2);   // the process and a thread
   BOOST_TEST(in_tasks <= in_steps);
+}
+
+BOOST_AUTO_TEST_CASE(batches_are_no_bottleneck_or_they_are) {
+  Profiler profiler;
+  BOOST_TEST(loader_text(profiler) == "");
+  const std::uint32_t making = profiler.add_phase(std::string(BatchLoader::kMaking));
+  const std::uint32_t waiting = profiler.add_phase(std::string(BatchLoader::kWaiting));
+  BOOST_TEST(loader_text(profiler) == "");  // watched, but nothing was loaded
+  // Whole seconds, so that what the clock adds between the calls doesn't show.
+  constexpr Profiler::Nanoseconds kSecond = 1'000'000'000;
+  for (const int seconds : {2, 4, 6}) profiler.end_phase(making, profiler.now() - seconds * kSecond);
+  for (const int seconds : {1, 1}) profiler.end_phase(waiting, profiler.now() - seconds * kSecond);
+  const std::string line = loader_text(profiler);
+  BOOST_TEST(line.starts_with("batches: 3 made in 4000."), line);
+  BOOST_TEST(line.find(" ms each by one core while a step runs; a step waited 1000.") != std::string::npos,
+             line);
+  BOOST_TEST(profile_text(profiler, kLimits).find("\n" + line) != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(nothing_watched_is_an_empty_trace) {
