@@ -145,9 +145,15 @@ void Progress::draw(double now) {
   head.print("epoch %*lld/%lld", digits(epochs_), static_cast<long long>(epoch_),
              static_cast<long long>(epochs_));
   percent.print(" %3d%%", int(fraction * 100));
-  loss.put("  ");
-  loss.loss(loss_);
-  if (rate_ > 0) rate.print(rate_ < 10 ? "  %.1f it/s" : "  %.0f it/s", std::min(rate_, 1e9));
+  if (first_ >= 0) {
+    loss.put("  ");
+    loss.loss(loss_);
+  }
+  if (rate_ > 0) {
+    const bool slow = rate_ < 1;
+    const double shown = slow ? std::min(1 / rate_, 1e6) : std::min(rate_, 1e9);
+    rate.print(shown < 9.95 ? "  %.1f %s" : "  %.0f %s", shown, slow ? "s/it" : "it/s");
+  }
   if (drawn_ > first_ && now > start_) {
     const double remaining = double(epochs_ * steps_per_epoch_ - drawn_);
     const auto seconds = static_cast<long long>(
@@ -175,7 +181,7 @@ void Progress::draw(double now) {
   Line line;
   if (room < 0) {
     line.put(head.view().substr(0, std::size_t(std::max(0, terminal_.width() - 1))));
-    show(line);
+    show(line, Shown::bar);
     return;
   }
   line.put(head.view());
@@ -198,18 +204,18 @@ void Progress::draw(double now) {
   if (show_rate) line.put(rate.view());
   if (show_left) line.put(left.view());
   line.style(terminal_.colour, kPlain);
-  show(line);
+  show(line, Shown::bar);
 }
 
-void Progress::show(const Line& line) {
+void Progress::show(const Line& line, Shown what) {
   // Written over the old line and cleared behind, so that it doesn't flicker.
   out_ << '\r' << line.view() << "\x1b[K" << std::flush;
-  bar_shown_ = true;
+  shown_ = what;
 }
 
 void Progress::erase() {
-  if (bar_shown_) out_ << kErase;
-  bar_shown_ = false;
+  if (shown_ != Shown::nothing) out_ << kErase;
+  shown_ = Shown::nothing;
 }
 
 void Progress::epoch(std::int64_t epoch, const EpochResult& result) {
@@ -228,6 +234,19 @@ void Progress::epoch(std::int64_t epoch, const EpochResult& result) {
     line.style(terminal_.colour, kPlain);
   }
   message(line.view());
+  if (!terminal_.interactive || epoch >= epochs_) return;
+  epoch_ = epoch + 1;
+  step_ = 0;
+  draw(clock_());
+}
+
+void Progress::doing(std::string_view what) {
+  if (!terminal_.interactive) return;
+  Line line;
+  line.style(terminal_.colour, kDim);
+  line.put(shorten(what, std::size_t(std::max(0, terminal_.width() - 1))));
+  line.style(terminal_.colour, kPlain);
+  show(line, Shown::note);
 }
 
 void Progress::message(std::string_view line) {
@@ -236,10 +255,14 @@ void Progress::message(std::string_view line) {
 }
 
 void Progress::finish() {
-  if (!bar_shown_) return;
-  draw(drawn_at_);
-  out_ << '\n' << std::flush;
-  bar_shown_ = false;
+  if (shown_ == Shown::bar) {
+    draw(drawn_at_);
+    out_ << '\n';
+  } else {
+    erase();
+  }
+  out_ << std::flush;
+  shown_ = Shown::nothing;
 }
 
 }  // namespace tapestry

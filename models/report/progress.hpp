@@ -8,6 +8,8 @@
 //
 //   epoch  1/10  loss 1.6724  train 48.1%  val 47.3%  4.1 s  best
 //   epoch  2/10 ▕█████████████▌      ▏  67%  loss 1.4313  118 it/s  0:38 left
+//
+// Steps slower than one a second are shown as seconds a step: "2.1 s/it".
 #pragma once
 
 #include <array>
@@ -54,7 +56,9 @@ class Progress {
 
   /// After step `step` of epoch `epoch`, both from 1. A resumed run may start anywhere.
   void step(std::int64_t epoch, std::int64_t step, double loss);
-  /// After an epoch: its line stays.
+  /// On a terminal, until something else is shown: what takes a while outside of steps.
+  void doing(std::string_view what);
+  /// After an epoch: its line stays, and on a terminal the bar of the next one begins.
   void epoch(std::int64_t epoch, const EpochResult& result);
   /// A line of its own that stays, above the bar.
   void message(std::string_view line);
@@ -63,9 +67,10 @@ class Progress {
 
  private:
   class Line;
+  enum class Shown { nothing, bar, note };  // in the line that is redrawn
   void draw(double now);
   void erase();
-  void show(const Line& line);
+  void show(const Line& line, Shown what);
 
   std::ostream& out_;
   Terminal terminal_;
@@ -74,7 +79,7 @@ class Progress {
 
   std::int64_t epoch_ = 0, step_ = 0;
   double loss_ = 0;
-  bool bar_shown_ = false;
+  Shown shown_ = Shown::nothing;
 
   // Speed: `first_` steps were done at `start_`, `drawn_` at `drawn_at_`.
   std::int64_t first_ = -1, drawn_ = 0;

@@ -113,6 +113,46 @@ BOOST_FIXTURE_TEST_CASE(a_terminal_gets_a_bar, Fixture) {
              boost::test_tools::per_element());
 }
 
+BOOST_FIXTURE_TEST_CASE(slow_steps_are_seconds_a_step, Fixture) {
+  Progress progress(out, terminal(), 8, 25, clock());
+  progress.step(1, 1, 2.5);
+  now += 2.5;
+  progress.step(1, 2, 2);
+  BOOST_TEST(screen(out.str()).back() ==
+             "epoch 1/8 [==>                        ]   8%  loss 2.0000  2.5 s/it  8:15 left");
+}
+
+BOOST_FIXTURE_TEST_CASE(between_epochs_the_next_one_is_begun, Fixture) {
+  Progress progress(out, terminal(), 2, 10, clock());
+  progress.doing("measuring accuracies");
+  BOOST_TEST(screen(out.str()).back() == "measuring accuracies");
+  progress.step(1, 1, 2.5);
+  now += 9;
+  progress.step(1, 10, 1.5);
+  progress.epoch(1, {.loss = 2});
+  BOOST_TEST(screen(out.str()) ==
+                 (std::vector<std::string>{
+                     "epoch 1/2  loss 2.0000",
+                     "epoch 2/2 [>                          ]   0%  loss 1.5000  1.0 it/s  0:10 left"}),
+             boost::test_tools::per_element());
+  progress.step(2, 10, 1);
+  progress.epoch(2, {.loss = 1});
+  progress.doing("testing");
+  BOOST_TEST(screen(out.str()).back() == "testing");
+  progress.finish();  // of what was being done nothing stays
+  out << "done";
+  BOOST_TEST(screen(out.str()) ==
+                 (std::vector<std::string>{"epoch 1/2  loss 2.0000", "epoch 2/2  loss 1.0000", "done"}),
+             boost::test_tools::per_element());
+}
+
+BOOST_FIXTURE_TEST_CASE(a_file_is_not_told_what_is_being_done, Fixture) {
+  Progress progress(out, {}, 2, 10, clock());
+  progress.doing("testing");
+  progress.finish();
+  BOOST_TEST(out.str() == "");
+}
+
 BOOST_FIXTURE_TEST_CASE(at_most_ten_drawings_a_second, Fixture) {
   Progress progress(out, terminal(), 1, 10000, clock());
   for (int step = 1; step <= 10000; ++step) {
