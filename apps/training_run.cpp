@@ -192,6 +192,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
     }
     if (epoch.best) running->save_best(best, kept);
     save_last();
+    if (epoch.epoch == 0) progress->doing("the first step");
   };
   trainer_options.should_stop = [] { return interrupted.load(); };
 
@@ -218,6 +219,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   write_config(options.folder / "config.ini", config);
   progress.emplace(out, detect_terminal(STDOUT_FILENO), config.epochs, steps_per_epoch);
 
+  progress->doing(resume ? "going on" : "measuring accuracies before the first step");
   RunResult result;
   try {
     result.interrupted = !trainer.train();
@@ -231,14 +233,17 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   log->flush();
   if (profiler) report_profile(*profiler, *limits, options.folder, out);
 
+  progress->doing(text("testing on ", format_count(data.test_all.size()), " images"));
   trainer.use_best();
   Evaluator evaluator(*model, make_pixels(config.pixels, data.mean),
                       {.views = make_views(config.tta), .precision = make_precision(config)});
-  const ConfusionMatrix confusion = evaluator.confusion(data.test_all, data.class_names);
-  result.test_accuracy_all = confusion.accuracy();
+  const Tensor probabilities = evaluator.probabilities(data.test_all);
+  const ConfusionMatrix matrix = confusion(probabilities, data.test_all.labels(), data.class_names);
+  result.test_accuracy_all = matrix.accuracy();
   result.test_accuracy = evaluator.accuracy(data.test);
   result.best_validation_accuracy = trainer.best_validation_accuracy();
   result.seconds = clock.seconds();
+  progress->finish();
 
   RunSummary summary{.title = options.folder.filename().string(),
                      .subtitle = config.model + ", " + config.optimizer,
@@ -247,7 +252,8 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
   summary.parameters = parameter_count(model->state());
   summary.seconds = result.seconds;
   summary.config = settings(config);
-  summary.confusion = confusion;
+  summary.confusion = matrix;
+  summary.galleries = galleries(*model, data.test_all, probabilities, data.class_names);
   summary.command = options.command;
   if (result.interrupted) {
     summary.notices.push_back(

@@ -6,6 +6,7 @@
 #include <tapestry/ops/softmax.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 namespace tapestry {
@@ -20,6 +21,16 @@ Var combine(Var logits, std::span<const WeightedView> views) {
   const Tensor factors = Tensor::from(weights, {count, 1, 1}).to(logits.type().dtype);
   const Shape shape{count, logits.shape()[0] / count, logits.shape()[1]};
   return sum(reshape(logits, shape) * logits.tape().constant(factors), {0});
+}
+
+/// The class of the highest score in a row of [n, classes], the first of several.
+std::int64_t highest(const Tensor& scores, std::int64_t row) {
+  const std::int64_t classes = scores.shape()[1];
+  std::int64_t best = 0;
+  for (std::int64_t c = 1; c < classes; ++c) {
+    if (scores.at(row * classes + c) > scores.at(row * classes + best)) best = c;
+  }
+  return best;
 }
 
 }  // namespace
@@ -93,14 +104,8 @@ void Evaluator::fill(const ImageSet& set, std::int64_t first, Tensor& input) {
 std::vector<std::int64_t> Evaluator::predictions(const ImageSet& set) {
   std::vector<std::int64_t> predicted(std::size_t(set.size()));
   for_each_batch(set, [&](std::int64_t first, const Tensor& scores) {
-    const std::int64_t classes = model_.classes();
-    for (std::int64_t i = 0; i < scores.shape()[0]; ++i) {
-      std::int64_t best = 0;
-      for (std::int64_t c = 1; c < classes; ++c) {
-        if (scores.at(i * classes + c) > scores.at(i * classes + best)) best = c;
-      }
-      predicted[std::size_t(first + i)] = best;
-    }
+    for (std::int64_t i = 0; i < scores.shape()[0]; ++i)
+      predicted[std::size_t(first + i)] = highest(scores, i);
   });
   return predicted;
 }
@@ -128,6 +133,28 @@ Tensor Evaluator::probabilities(const ImageSet& set) {
     std::ranges::copy(rows.values<float>(), out.begin() + first * model_.classes());
   });
   return all;
+}
+
+ConfusionMatrix confusion(const Tensor& probabilities, std::span<const std::int64_t> labels,
+                          std::vector<std::string> class_names) {
+  ConfusionMatrix matrix(std::move(class_names));
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    matrix.add(labels[i], highest(probabilities, std::int64_t(i)));
+  return matrix;
+}
+
+std::vector<Mistake> worst_mistakes(const Tensor& probabilities, std::span<const std::int64_t> labels,
+                                    std::size_t most) {
+  std::vector<Mistake> mistakes;
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    Mistake m{
+        .image = std::int64_t(i), .label = labels[i], .predicted = highest(probabilities, std::int64_t(i))};
+    m.probability = probabilities.at(m.image * probabilities.shape()[1] + m.predicted);
+    if (m.predicted != m.label && !std::isnan(m.probability)) mistakes.push_back(m);
+  }
+  std::ranges::stable_sort(mistakes, std::ranges::greater(), &Mistake::probability);
+  mistakes.resize(std::min(mistakes.size(), most));
+  return mistakes;
 }
 
 }  // namespace tapestry

@@ -66,4 +66,18 @@ class Evaluator {
   std::vector<Tensor> inputs_;  // a batch of each size met
 };
 
+/// Which classes are taken for which, by probabilities [n, classes] that are known already.
+ConfusionMatrix confusion(const Tensor& probabilities, std::span<const std::int64_t> labels,
+                          std::vector<std::string> class_names);
+
+struct Mistake {
+  std::int64_t image = 0;  // its index
+  std::int64_t label = 0, predicted = 0;
+  double probability = 0;  // that it is of the predicted class
+};
+/// Of the images whose most probable class, by [n, classes], isn't that of their label the `most` about which
+/// the model is surest, these first, and of those that are alike the one of the lower index.
+std::vector<Mistake> worst_mistakes(const Tensor& probabilities, std::span<const std::int64_t> labels,
+                                    std::size_t most);
+
 }  // namespace tapestry

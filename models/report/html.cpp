@@ -1,5 +1,6 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/core/io/atomic_file.hpp>
+#include <tapestry/models/data/image_file.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/html.hpp>
 #include <tapestry/models/report/html_style.hpp>
@@ -48,10 +49,19 @@ HtmlReport& HtmlReport::figures(const std::vector<Svg>& charts) {
   return *this;
 }
 
-HtmlReport& HtmlReport::png(std::span<const std::byte> file, std::string_view description, int width) {
-  body_ += text("<figure class=\"panel\"><img alt=\"", escape_xml(description), "\" width=\"", width,
-                "\" src=\"data:image/png;base64,", base64(file), "\"/><figcaption>", escape_xml(description),
-                "</figcaption></figure>\n");
+HtmlReport& HtmlReport::gallery(const Gallery& gallery) {
+  body_ += text("<figure class=\"panel\"><div class=\"gallery\" style=\"--width:", gallery.width, "px\">\n");
+  for (const Picture& picture : gallery.pictures) {
+    const std::string description = escape_xml(picture.description);
+    body_ += text("<div><img alt=\"", description, "\" title=\"", description,
+                  "\" src=\"data:image/png;base64,", base64(encode_png(picture.pixels)), "\"/>");
+    if (!picture.caption.empty()) body_ += text("<b>", escape_xml(picture.caption), "</b>");
+    if (!picture.remark.empty()) body_ += text("<span>", escape_xml(picture.remark), "</span>");
+    body_ += "</div>\n";
+  }
+  body_ += "</div>";
+  if (!gallery.caption.empty()) body_ += text("<figcaption>", escape_xml(gallery.caption), "</figcaption>");
+  body_ += "</figure>\n";
   return *this;
 }
 

@@ -10,12 +10,11 @@
 // run_report.hpp makes the pages of `cifar_train train` and `compare` in one call each.
 #pragma once
 
+#include <tapestry/models/report/gallery.hpp>
 #include <tapestry/models/report/svg.hpp>
 #include <tapestry/models/report/text_table.hpp>
 
-#include <cstddef>
 #include <filesystem>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -39,8 +38,8 @@ class HtmlReport {
   HtmlReport& figure(const Svg& chart, std::string_view caption = "");
   /// Charts beside each other where the screen is wide enough.
   HtmlReport& figures(const std::vector<Svg>& charts);
-  /// The bytes of a PNG file, shown `width` CSS pixels wide.
-  HtmlReport& png(std::span<const std::byte> file, std::string_view description, int width);
+  /// Its pictures are a part of the page.
+  HtmlReport& gallery(const Gallery& gallery);
 
   HtmlReport& table(const TextTable& table);
   HtmlReport& key_values(const std::vector<std::pair<std::string, std::string>>& rows);

@@ -31,7 +31,11 @@ p{margin:0 0 14px;max-width:75ch;overflow-wrap:anywhere}
 figure{margin:0 0 14px;padding:16px 18px;overflow-x:auto}
 .figures figure{margin:0}
 figure svg{display:block;width:100%;height:auto;min-width:460px}
-figure img{display:block;max-width:100%;height:auto;image-rendering:pixelated;border-radius:4px}
+.gallery{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--width),1fr));gap:12px 8px}
+.gallery img{display:block;width:var(--width);height:auto;image-rendering:pixelated;border-radius:4px}
+.gallery b,.gallery span{display:block;font-size:12px;line-height:1.35;overflow-wrap:anywhere}
+.gallery b{font-weight:600;margin-top:5px}
+.gallery span{color:var(--soft);font-variant-numeric:tabular-nums}
 figcaption{color:var(--soft);font-size:13px;margin-top:8px}
 .scroll{overflow-x:auto;margin-bottom:14px}
 table{border-collapse:collapse;width:100%;font-size:14px;font-variant-numeric:tabular-nums}

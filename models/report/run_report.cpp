@@ -85,7 +85,7 @@ TextTable epoch_table(const MetricsTable& metrics) {
 
 LineChart loss_chart(const MetricsTable& metrics) {
   LineChart chart{
-      .title = "Training loss", .x_label = "iteration", .y_label = "loss", .width = 520, .height = 330};
+      .title = "Training loss", .x_label = "iteration", .y_label = "loss", .width = 1040, .height = 330};
   Series loss = series_of(metrics, "training loss", "iteration", "loss", "step", Mark::line);
   loss.smoothed = true;
   double low = INFINITY, high = 0;
@@ -99,19 +99,40 @@ LineChart loss_chart(const MetricsTable& metrics) {
   return chart;
 }
 
-LineChart accuracy_chart(const MetricsTable& metrics) {
-  LineChart chart{.title = "Accuracy",
-                  .x_label = "epoch",
-                  .y_label = "accuracy",
-                  .y_unit = Unit::percent,
-                  .width = 520,
-                  .height = 330};
+namespace {
+
+/// Accuracies of epochs over the column `x`.
+LineChart accuracies(const MetricsTable& metrics, std::string_view x) {
+  LineChart chart{.y_label = "accuracy", .y_unit = Unit::percent, .width = 520, .height = 330};
   for (const auto& [column, name] :
        {std::pair("train_accuracy", "training"), std::pair("validation_accuracy", "validation"),
         std::pair("test_accuracy", "test")}) {
-    Series series = series_of(metrics, name, "epoch", column, "epoch", Mark::line_points);
+    Series series = series_of(metrics, name, x, column, "epoch", Mark::line_points);
     if (!series.y.empty()) chart.series.push_back(std::move(series));
   }
+  return chart;
+}
+
+}  // namespace
+
+LineChart accuracy_chart(const MetricsTable& metrics) {
+  LineChart chart = accuracies(metrics, "epoch");
+  chart.title = "Accuracy";
+  chart.x_label = "epoch";
+  return chart;
+}
+
+LineChart accuracy_time_chart(const MetricsTable& metrics) {
+  LineChart chart = accuracies(metrics, "seconds");
+  chart.title = "Accuracy against time";
+  double longest = 0;
+  for (const Series& series : chart.series) longest = std::max(longest, series.x.back());
+  const auto [unit, seconds] = longest < 180        ? std::pair("seconds", 1.0)
+                               : longest < 3 * 3600 ? std::pair("minutes", 60.0)
+                                                    : std::pair("hours", 3600.0);
+  chart.x_label = unit;
+  for (Series& series : chart.series)
+    for (double& x : series.x) x /= seconds;
   return chart;
 }
 
@@ -154,6 +175,12 @@ TextTable comparison_table(std::span<const ComparedRun> runs) {
   return table;
 }
 
+void add_predictions(HtmlReport& report, const ConfusionMatrix& confusion,
+                     std::span<const Gallery> galleries) {
+  report.section("Which classes are taken for which").figure(draw(ConfusionChart{"", confusion, 1040}));
+  for (const Gallery& gallery : galleries) report.section(gallery.title).gallery(gallery);
+}
+
 HtmlReport training_report(const RunSummary& run) {
   HtmlReport report(run.title, run.subtitle);
   if (const auto best = run.metrics.best("validation_accuracy")) {
@@ -170,12 +197,11 @@ HtmlReport training_report(const RunSummary& run) {
   if (run.parameters) report.card("Parameters", format_count(*run.parameters));
 
   for (const std::string& notice : run.notices) report.notice(notice);
-  report.section("Curves").figures({draw(loss_chart(run.metrics)), draw(accuracy_chart(run.metrics))});
+  report.section("Curves").figure(draw(loss_chart(run.metrics)));
+  report.figures({draw(accuracy_chart(run.metrics)), draw(accuracy_time_chart(run.metrics))});
   const TextTable epochs = epoch_table(run.metrics);
   if (!epochs.rows().empty()) report.section("Epochs").table(epochs);
-  if (run.confusion)
-    report.section("Which classes are taken for which")
-        .figure(draw(ConfusionChart{"", *run.confusion, 1040}));
+  if (run.confusion) add_predictions(report, *run.confusion, run.galleries);
   if (!run.config.empty()) report.section("Configuration").key_values(run.config);
   if (!run.command.empty()) report.section("To repeat it").code(run.command);
   return report;

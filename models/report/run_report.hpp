@@ -32,7 +32,8 @@ struct RunSummary {
   std::optional<double> seconds = {};  // of the whole run; else the last of the metrics
   std::vector<std::pair<std::string, std::string>> config = {};
   std::optional<ConfusionMatrix> confusion = {};
-  std::string command = {};  // that repeats the run
+  std::vector<Gallery> galleries = {};  // shown after it
+  std::string command = {};             // that repeats the run
   std::vector<std::string> notices =
       {};  // "Interrupted after epoch 3.", "Trained on a stand-in for CIFAR-10."
 };
@@ -46,11 +47,17 @@ struct ComparedRun {
 LineChart loss_chart(const MetricsTable& metrics);
 /// Training, validation and test accuracy by epoch.
 LineChart accuracy_chart(const MetricsTable& metrics);
+/// The same by minutes, or whatever unit suits the run, since its start.
+LineChart accuracy_time_chart(const MetricsTable& metrics);
 /// The notebook's three plots of all runs: training loss by iteration, training and validation accuracy by
 /// epoch.
 std::vector<LineChart> comparison_charts(std::span<const ComparedRun> runs);
 /// Final loss (mean of the last epoch), best accuracies and time of each run.
 TextTable comparison_table(std::span<const ComparedRun> runs);
+
+/// The sections that show a trained model: which classes are taken for which, and its galleries.
+void add_predictions(HtmlReport& report, const ConfusionMatrix& confusion,
+                     std::span<const Gallery> galleries);
 
 HtmlReport training_report(const RunSummary& run);
 HtmlReport comparison_report(std::string title, std::string subtitle, std::span<const ComparedRun> runs,

@@ -59,6 +59,12 @@ BOOST_AUTO_TEST_CASE(training_leaves_a_run_folder) {
   BOOST_TEST(contains(report, "<svg"));
   BOOST_TEST(contains(report, "synthetic stand-in"));
   for (const char* elsewhere : {"src=\"http", "<link", "@import"}) BOOST_TEST(!contains(report, elsewhere));
+  for (const char* part : {"Accuracy against time", "fc1/weight: 20 units", "The worst mistakes"})
+    BOOST_TEST(contains(report, part), part);
+  BOOST_TEST(occurrences(report, "alt=\"unit ") == 20);
+  BOOST_TEST(occurrences(report, "alt=\"image ") == 24);
+  BOOST_TEST(xml_problem(report) == "");
+  BOOST_TEST(report.size() < 1'000'000u);
 }
 
 BOOST_AUTO_TEST_CASE(a_learning_rate_in_steps) {
@@ -170,6 +176,25 @@ BOOST_AUTO_TEST_CASE(evaluating) {
   BOOST_TEST(cifar_train({"evaluate", run.string(), "--checkpoint", file}).out == result.out);
 }
 
+BOOST_AUTO_TEST_CASE(a_page_of_an_evaluation) {
+  fs::path run;
+  trained(run);
+  const TemporaryFolder place;
+  const std::string page = (place / "page.html").string();
+  const ChildResult result = cifar_train({"evaluate", run.string(), "--report", page});
+  BOOST_TEST(result.code == 0, result.err);
+  BOOST_TEST(contains(result.out, "report: " + page));
+  const std::string html = file_content(page), training = file_content(run / "report.html");
+  BOOST_TEST(xml_problem(html) == "");
+  BOOST_TEST(contains(html, "synthetic stand-in"));
+  // The same pictures as training left, in the same order.
+  const auto pictures = [](const std::string& report) {
+    return report.substr(report.find("What the first layer"),
+                         report.rfind("</figure>") - report.find("What the first layer"));
+  };
+  BOOST_TEST(pictures(html) == pictures(training));
+}
+
 BOOST_AUTO_TEST_CASE(several_views_of_an_image) {
   const TemporaryFolder place;
   const fs::path run = place / "run";
@@ -250,8 +275,8 @@ BOOST_AUTO_TEST_CASE(profiling_a_run) {
   const TemporaryFolder place;
   const ChildResult result = cifar_train(small_training(place / "run", {"--profile"}));
   BOOST_TEST(result.code == 0, result.err);
-  for (const char* part :
-       {"GFLOP/s", "of limit", "adam/fc1/weight", "training step: 16 times", "wait for a batch"})
+  for (const char* part : {"GFLOP/s", "of limit", "adam/fc1/weight", "training step: 16 times",
+                           "wait for a batch", "each by one core while a step runs; a step waited "})
     BOOST_TEST(contains(result.out, part), part);
   BOOST_TEST(contains(result.out, file_content(place / "run" / "profile.txt")));
   const auto trace = nlohmann::json::parse(file_content(place / "run" / "trace.json"));

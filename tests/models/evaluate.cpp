@@ -140,4 +140,41 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
              "fully_connected takes images of [3072], not of [4, 4, 3]");
 }
 
+BOOST_AUTO_TEST_CASE(the_worst_mistakes_come_first) {
+  const Tensor probabilities = Tensor::from<float>({0.6f, 0.4f, 0,     //
+                                                    0.3f, 0.7f, 0,     //
+                                                    0,    0.6f, 0.4f,  //
+                                                    0.9f, 0.1f, 0,     //
+                                                    0.5f, 0.5f, 0,     //
+                                                    NAN,  NAN,  NAN,   //
+                                                    0,    0,    1},
+                                                   {7, 3});
+  const std::vector<std::int64_t> labels = {1, 0, 0, 0, 1, 1, 2};
+  const auto images = [&](std::size_t most) {
+    std::vector<std::int64_t> out;
+    for (const Mistake& m : worst_mistakes(probabilities, labels, most)) out.push_back(m.image);
+    return out;
+  };
+  using Indices = std::vector<std::int64_t>;
+  // Images 3 and 6 are right; 0 and 2 are alike, so the first comes first; of equal classes the first counts.
+  BOOST_TEST(images(10) == (Indices{1, 0, 2, 4}), boost::test_tools::per_element());
+  BOOST_TEST(images(2) == (Indices{1, 0}), boost::test_tools::per_element());
+  BOOST_TEST(images(0).empty());
+  const Mistake worst = worst_mistakes(probabilities, labels, 1).at(0);
+  BOOST_TEST(worst.label == 0);
+  BOOST_TEST(worst.predicted == 1);
+  BOOST_TEST(worst.probability == 0.7f);
+}
+
+BOOST_AUTO_TEST_CASE(confusion_by_probabilities_that_are_known) {
+  const FullyConnectedNet model = net();
+  const Cifar10Split& split = small_split();
+  Evaluator evaluator(model, split.mean);
+  const ConfusionMatrix expected = evaluator.confusion(split.training, split.class_names);
+  const ConfusionMatrix got =
+      confusion(evaluator.probabilities(split.training), split.training.labels(), split.class_names);
+  BOOST_TEST(got.counts == expected.counts, boost::test_tools::per_element());
+  BOOST_TEST(got.total() == split.training.size());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,4 +1,6 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/models/data/image_file.hpp>
+#include <tapestry/models/report/format.hpp>
 #include <tapestry/models/report/html.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 #include <tapestry/tests/support/xml_check.hpp>
@@ -31,7 +33,6 @@ BOOST_AUTO_TEST_CASE(everything_is_escaped) {
   HtmlReport report(kEvil, kEvil);
   TextTable table({{kEvil}, {"n", TextTable::Align::right}});
   table.row({kEvil, "1"}).rule().row({"total"});
-  const std::byte bytes[] = {std::byte('f'), std::byte('o'), std::byte('o')};
   report.card(kEvil, kEvil, kEvil)
       .paragraph("before any section")
       .section(kEvil)
@@ -44,12 +45,16 @@ BOOST_AUTO_TEST_CASE(everything_is_escaped) {
       .key_values({{kEvil, kEvil}})
       .code(kEvil)
       .footer(kEvil);
-  report.png(bytes, kEvil, 64);
+  const Tensor pixels = Tensor::full<std::uint8_t>({2, 3, 3}, 7);
+  report.gallery(
+      {.caption = kEvil, .pictures = {{pixels, kEvil, kEvil, kEvil}, {pixels, "plain"}}, .width = 24});
   const std::string page = report.html();
   BOOST_TEST(xml_problem(page) == "");
   BOOST_TEST(page.find("<script") == std::string::npos);
-  BOOST_TEST(occurrences(page, "&lt;script&gt;") >= 16);
-  BOOST_TEST(page.find("src=\"data:image/png;base64,Zm9v\"") != std::string::npos);
+  BOOST_TEST(occurrences(page, "&lt;script&gt;") >= 20);
+  BOOST_TEST(occurrences(page, "src=\"data:image/png;base64," + base64(encode_png(pixels)) + "\"") == 2);
+  BOOST_TEST(occurrences(page, "<img alt=\"plain\" title=\"plain\"") == 1);
+  BOOST_TEST(page.find("style=\"--width:24px\"") != std::string::npos);
   BOOST_TEST(page.find("<th class=\"right\">n</th>") != std::string::npos);
   BOOST_TEST(page.find("<tr class=\"ruled\"><td>total</td>") != std::string::npos);
 }

@@ -2,6 +2,7 @@
 #include <tapestry/tests/support/xml_check.hpp>
 
 #include <cmath>
+#include <tuple>
 
 #include <boost/test/unit_test.hpp>
 
@@ -34,13 +35,32 @@ BOOST_AUTO_TEST_CASE(a_training_page) {
   run.parameters = 2047510;
   run.config = {{"seed", "1"}};
   run.confusion = ConfusionMatrix({"cat", "dog"});
+  run.galleries = {{.title = "Filters", .pictures = {{Tensor(DType::u8, {1, 1, 3}), "filter 1"}}}};
   run.command = "cifar_train train --seed 1";
   run.notices = {"Interrupted."};
   const std::string page = training_report(run).html();
   BOOST_TEST(xml_problem(page) == "");
   for (const char* words : {">60.0%<", "epoch 1 of 2", ">56.1%<", ">0.5833<", ">12.0 s<", ">2,047,510<",
-                            "Interrupted.", ">Training loss<", ">Accuracy<", "cifar_train train --seed 1"}) {
+                            "Interrupted.", ">Training loss<", ">Accuracy<", ">Accuracy against time<",
+                            "<h2>Filters</h2>", "alt=\"filter 1\"", "cifar_train train --seed 1"}) {
     BOOST_TEST(has(page, words), words);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(accuracy_by_the_unit_of_time_that_suits_the_run) {
+  const auto chart = [](const char* last) {
+    return accuracy_time_chart(MetricsTable(text("kind,epoch,train_accuracy,validation_accuracy,seconds\n"
+                                                 "epoch,0,0.1,0.2,0\nepoch,1,0.5,0.6,",
+                                                 last, "\n"),
+                                            "m.csv"));
+  };
+  for (const auto& [seconds, unit, x] :
+       {std::tuple("90", "seconds", 90.0), {"600", "minutes", 10.0}, {"18000", "hours", 5.0}}) {
+    const LineChart c = chart(seconds);
+    BOOST_TEST(c.x_label == unit);
+    BOOST_REQUIRE(c.series.size() == 2u);
+    BOOST_TEST(c.series[0].x == (std::vector<double>{0, x}), boost::test_tools::per_element());
+    BOOST_TEST(c.series[1].y == (std::vector<double>{0.2, 0.6}), boost::test_tools::per_element());
   }
 }
 
