@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures Tapestry and PyTorch in turn and writes build/bench/versus.md, versus.svg and versus.json. Takes about ten
-# minutes on two cores, or two or three with --quick; other options are those of bench/versus/driver.py.
+# Measures Tapestry and PyTorch in turn and writes build/bench/versus.md, versus.svg and versus.json. Takes about 25
+# minutes on two cores, or ten with --quick; other options are those of bench/versus/driver.py.
 #
 #   PYTHON       a Python that has torch 2.13; without it one is installed into build/bench/venv
 #   CIFAR10_DIR  CIFAR-10 as a folder or an archive; without it what lies in data/ or else a stand-in is used

@@ -19,6 +19,8 @@ struct Case {
 
 /// Training steps, data loading included, and compiling them.
 std::vector<Case> step_cases();
+/// Training steps of convolutional nets, and their convolutions alone.
+std::vector<Case> convnet_cases();
 /// One op forward or backward, an Adam update, many tiny ops.
 std::vector<Case> op_cases();
 /// What the machine can do: matrix products and memory.

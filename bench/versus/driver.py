@@ -26,13 +26,21 @@ KEEP = {
 
 
 class Worker:
+    """A process that is there from the first question until it is closed, and again after that."""
+
     def __init__(self, name, command, environment):
-        self.name = name
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | environment
-        )
+        self.name, self.command, self.environment = name, command, environment
+        self.process = None
 
     def send(self, line):
+        if self.process is None:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env=os.environ | self.environment,
+            )
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
 
@@ -42,8 +50,8 @@ class Worker:
             sys.exit(f"versus: {self.name} ended early; its own words are above")
         return json.loads(line)
 
-    def run(self, case, seconds, threads=2):
-        self.send(f"run {case} {threads} {seconds}")
+    def run(self, case, seconds, threads=2, samples=5):
+        self.send(f"run {case} {threads} {seconds} {samples}")
         return self.receive()
 
     def drop(self, case):
@@ -51,8 +59,10 @@ class Worker:
         return self.receive()
 
     def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+        if self.process is not None:
+            self.process.stdin.close()
+            self.process.wait()
+            self.process = None
 
 
 class Torch:
@@ -82,12 +92,20 @@ class Torch:
                 worker.drop(case)
         return best, times
 
+    def choose_heavy(self, case):
+        """The faster way to allocate, by two threads; never two of them in memory at once."""
+        times = {}
+        for setting in [s for s in self.workers if s.startswith("2")]:
+            times[setting] = self.workers[setting].run(case, 0, samples=1)["ms"]
+            self.workers[setting].close()
+        return min(times, key=times.get), times
+
     def compile(self, cases):
         """Makes all cases once, so that their code is in the cache on disk."""
         settings = [s for s in self.workers if "kept" not in s]
         for case in cases:
             for setting in settings:
-                self.workers[setting].send(f"run {case} 0 0")
+                self.workers[setting].send(f"run {case} 0 0 1")
             for setting in settings:
                 self.workers[setting].receive()
                 self.workers[setting].drop(case)
@@ -130,7 +148,7 @@ class Run:
         result = {"settings": {}, "rounds": {"tapestry": [], "eager": [], "compiled": []}}
         chosen = {}
         for mode, torch in self.torch.items():
-            setting, times = torch.choose(row.case, self.seconds / 2)
+            setting, times = torch.choose_heavy(row.case) if row.heavy else torch.choose(row.case, self.seconds / 2)
             chosen[mode] = torch.workers[setting]
             result["settings"][mode] = {"chosen": setting, "ms": times}
         if row.level == "memory" and row.bytes:
@@ -138,15 +156,30 @@ class Run:
         for _ in range(self.rounds):
             if "bandwidth" in result:
                 result["bandwidth"].append(self.bandwidth())
-            result["rounds"]["tapestry"].append(self.tapestry.run(row.case, budget)["ms"])
+            samples = 1 if row.heavy else 5
+            result["rounds"]["tapestry"].append(self.tapestry.run(row.case, budget, samples=samples)["ms"])
             for mode, worker in chosen.items():
-                answer = worker.run(row.case, budget)
+                answer = worker.run(row.case, budget, samples=samples)
                 result["rounds"][mode].append(answer["ms"])
                 if "how" in answer:
                     result["settings"][mode]["how"] = answer["how"]
         for worker in (self.tapestry, *chosen.values()):
             worker.drop(row.case)
+            if row.heavy:  # kept memory stays kept otherwise
+                worker.close()
         return result
+
+    def convolutions(self, row, budget):
+        """The step, and its convolutions alone, each a call of oneDNN's direct kernels."""
+        alone = Worker("versus", [self.options.versus], {"TAPESTRY_WINOGRAD": "0"})
+        case = row.case.replace("step/", "convolutions/")
+        rounds = {"tapestry": [], "convolutions": []}
+        for _ in range(self.rounds):
+            rounds["tapestry"].append(self.tapestry.run(row.case, budget, samples=1)["ms"])
+            rounds["convolutions"].append(alone.run(case, budget, samples=1)["ms"])
+        for worker in (self.tapestry, alone):
+            worker.close()
+        return {"rounds": rounds}
 
     def threads(self, row, budget):
         rounds = {"tapestry": [], "one": []}
@@ -203,7 +236,7 @@ def main():
     results = json.loads(path.read_text()) if path.exists() and options.rows != "." else {"rows": {}}
     run = Run(options)
     print("versus: torch.compile", flush=True)
-    run.torch["compiled"].compile([row.case for row in rows if row.kind == "race"])
+    run.torch["compiled"].compile([row.case for row in rows if row.kind == "race" and not row.heavy])
     if options.prepare:
         run.close()
         return

@@ -1,7 +1,7 @@
 // The Tapestry side of bench/versus_pytorch.sh. `versus --list` names the cases, `versus
 // --synthetic FOLDER` writes images in place of CIFAR-10's. Otherwise it reads lines
 //
-//   run CASE THREADS SECONDS
+//   run CASE THREADS SECONDS SAMPLES
 //   drop CASE
 //   machine THREADS SECONDS
 //
@@ -33,13 +33,14 @@ double seconds_of(const Run& run, int times) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-/// The median time of one run: three runs to warm up, then samples of at least 0.2 ms, at least five of them.
-std::string measure(const Run& run, double budget) {
+/// The median time of one run: up to three runs to warm up, then samples of at least 0.2 ms, at least `least`
+/// of them.
+std::string measure(const Run& run, double budget, std::size_t least) {
   double once = seconds_of(run, 1);
-  for (int i = 0; i < 2; ++i) once = std::min(once, seconds_of(run, 1));
+  for (std::size_t i = 1; i < std::min<std::size_t>(least, 3); ++i) once = std::min(once, seconds_of(run, 1));
   const int times = std::max(1, int(std::ceil(2e-4 / std::max(once, 1e-9))));
   std::vector<double> samples;
-  for (double spent = 0; spent < budget || samples.size() < 5;) {
+  for (double spent = 0; spent < budget || samples.size() < least;) {
     const double taken = seconds_of(run, times);
     spent += taken;
     samples.push_back(taken / times);
@@ -54,7 +55,7 @@ std::string measure(const Run& run, double budget) {
 
 std::map<std::string, std::function<Run()>> all_cases() {
   std::map<std::string, std::function<Run()>> all;
-  for (const auto& cases : {step_cases(), op_cases(), machine_cases()}) {
+  for (const auto& cases : {step_cases(), convnet_cases(), op_cases(), machine_cases()}) {
     for (const Case& each : cases) all.emplace(each.name, each.prepare);
   }
   return all;
@@ -81,12 +82,13 @@ std::string answer(const std::string& line, const std::map<std::string, std::fun
     prepared.erase(name);
     return "{}";
   }
-  words >> threads >> seconds;
-  tapestry::require(command == "run" && words, "'", line,
-                    "' is neither 'run CASE THREADS SECONDS' nor 'drop CASE'");
+  std::size_t samples = 0;
+  words >> threads >> seconds >> samples;
+  tapestry::require(command == "run" && words && samples > 0, "'", line,
+                    "' is neither 'run CASE THREADS SECONDS SAMPLES' nor 'drop CASE'");
   tapestry::set_thread_count(threads);
   if (!prepared.contains(name)) prepared[name] = cases.at(name)();
-  return measure(prepared[name], seconds);
+  return measure(prepared[name], seconds, samples);
 }
 
 }  // namespace

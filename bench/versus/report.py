@@ -38,6 +38,9 @@ def evaluate(row, result, limits):
     """Ratios, the share of the limit, and what of the goals is missed."""
     values = {name: ratio(result, name) for name in ("eager", "compiled", "one")}
     values["share"] = share(row, result, limits)
+    if row.kind == "convolutions":
+        rounds = result["rounds"]
+        values["share"] = statistics.median(c / t for c, t in zip(rounds["convolutions"], rounds["tapestry"]))
     missed = []
     for name, goal, shown in (("eager", row.eager, "eager "), ("compiled", row.compiled, "compiled "), ("one", row.threads, "")):
         if goal and values[name] < goal:
@@ -87,10 +90,14 @@ def markdown(results):
         "| work | Tapestry | PyTorch eager | torch.compile | to eager | to compiled | of the limit | goal | |",
         "|---|--:|--:|--:|--:|--:|--:|---|---|",
     ]
+    group = ""
     for row, result in measured(results):
+        if row.group != group:
+            group = row.group
+            lines.append(f"| **{group}** |" + " |" * 8)
         v = evaluate(row, result, limits)
         cells = [
-            row.title,
+            row.title + (f" ({show_ms(median(result, 'convolutions'))})" if row.kind == "convolutions" else ""),
             show_ms(median(result, "tapestry")),
             show_ms(median(result, "eager")),
             show_ms(median(result, "compiled")),
@@ -98,7 +105,7 @@ def markdown(results):
             show_ratio(v["compiled"]),
             "" if v["share"] is None else f"{v['share']:.0%}",
             show_goal(row),
-            "missed: " + ", ".join(v["missed"]) if v["missed"] else "reached",
+            "missed: " + ", ".join(v["missed"]) if v["missed"] else "reached" if show_goal(row) else "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     memory = [rate for result in results["rows"].values() for rate in result.get("bandwidth", [])]

@@ -22,7 +22,9 @@ class Row:
     share: float = 0  # at least this share of the machine's limit
     most_ms: float = 0  # at most so long
     threads: float = 0  # two threads at least so many times as fast as one
-    kind: str = "race"  # race: against PyTorch; own: Tapestry by itself; threads; start
+    kind: str = "race"  # race: against PyTorch; own: Tapestry by itself; threads; start; convolutions
+    group: str = ""  # the section of the table
+    heavy: bool = False  # takes seconds and gigabytes: few samples, one setting of PyTorch in memory at a time
 
 
 def step(case, title, hidden, batch, **goals):
@@ -72,6 +74,24 @@ def pointwise():
         yield Row(f"adam/{size}", f"Adam update, {shown}", bytes=7 * weights, level=level, eager=1, compiled=1, share=share)
 
 
+CONVNETS = "convolutional nets"
+
+
+def convnets():
+    for net, title in (("speedrun", "the speedrun's step, batch 2000"), ("resnet20", "ResNet-20's step, batch 128")):
+        for precision in ("f32", "bf16"):
+            yield Row(
+                f"step/{net}_{precision}", f"{title}, {precision}", eager=1, compiled=1, group=CONVNETS, heavy=net == "speedrun"
+            )
+    yield Row(
+        "step/speedrun_bf16",
+        "the speedrun's step, bf16, against its convolutions alone by oneDNN",
+        kind="convolutions",
+        group=CONVNETS,
+        heavy=True,
+    )
+
+
 ROWS = [
     step("step/notebook", "the notebook's step", 500, 100, eager=2, compiled=1.5, share=0.7),
     step("step/batch_1000", "the same, batch 1000", 500, 1000, eager=1, compiled=1, share=0.85),
@@ -82,6 +102,7 @@ ROWS = [
     Row("compile/100k_nodes", "the same for a graph of 100,000 nodes", most_ms=1000, kind="own"),
     Row("step/notebook", "two threads against one, the notebook's step", threads=1.8, kind="threads"),
     Row("start", "start of cifar_train to the first training loss", most_ms=700, kind="start"),
+    *convnets(),
 ]
 
 # What is measured of the machine, with the work in it: matrix products in FLOPs, memory in bytes. The first two are

@@ -1,9 +1,7 @@
-#include "cases.hpp"
+#include "training.hpp"
 
 #include <tapestry/core/differentiate.hpp>
-#include <tapestry/core/random.hpp>
 #include <tapestry/models/fully_connected.hpp>
-#include <tapestry/models/trainer.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/matmul.hpp>
 #include <tapestry/ops/pointwise.hpp>
@@ -17,40 +15,14 @@ namespace {
 
 using namespace tapestry;
 
-/// As many noise images as PyTorch gets: far more than the caches hold.
-constexpr std::int64_t kImages = 20'000;
-
-ImageSet noise() {
-  Random random(1);
-  Tensor pixels(DType::u8, {kImages, 32, 32, 3}), labels(DType::i64, {kImages});
-  const auto bytes = pixels.mutable_values<std::uint8_t>();
-  for (std::size_t i = 0; i < bytes.size(); i += 8) {
-    const std::uint64_t word = random.bits();
-    std::memcpy(&bytes[i], &word, 8);
-  }
-  for (std::int64_t& label : labels.mutable_values<std::int64_t>()) label = random.below(10);
-  return {std::move(pixels), std::move(labels)};
-}
-
-/// What cifar_train does in a step: a batch from the loader, the compiled step, its loss.
-struct Training {
-  FullyConnectedNet model;
-  BatchLoader loader;
-  Function step;
-  Tensor rate = Tensor::scalar(1e-3f);
-
-  Training(std::int64_t hidden, std::int64_t batch, ImageSet images)
-      : model({.hidden = {hidden, hidden, hidden}, .normalization = Normalization::batch}),
-        loader(images, mean_image(images), {.batch_size = batch}),
-        step(training_step(model, Optimizer(model.state(), Adam{}))) {}
-};
-
 Run training(std::int64_t hidden, std::int64_t batch) {
-  const auto all = std::make_shared<Training>(hidden, batch, noise());
-  return [all] {
-    const Batch next = all->loader.next();
-    static_cast<void>(all->step(next.images, next.labels, all->rate).item());
-  };
+  const ImageSet images = noise();
+  auto model = std::make_unique<FullyConnectedNet>(
+      FullyConnectedOptions{.hidden = {hidden, hidden, hidden}, .normalization = Normalization::batch});
+  const Optimizer adam(model->state(), Adam{});
+  const auto all =
+      std::make_shared<Training>(std::move(model), images, mean_image(images), batch, adam, 1e-3f);
+  return [all] { all->once(); };
 }
 
 /// Records, differentiates and compiles the notebook's step. The model's parameters and moments are there

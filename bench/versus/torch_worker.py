@@ -15,16 +15,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import torch_convnets
+
 MODE, THREADS = sys.argv[1], int(sys.argv[2])
 IMAGES = 20_000
 
 torch.set_num_threads(THREADS)
 torch.manual_seed(0)
 if MODE == "compiled":
-    # The backward halves are timed by themselves, many times on the same saved values.
     import torch._functorch.config
 
-    torch._functorch.config.donated_buffer = False
     torch._dynamo.config.cache_size_limit = 64
     logging.getLogger("torch._dynamo").setLevel(logging.ERROR)
 
@@ -44,12 +44,12 @@ def seconds_of(run, times):
     return time.perf_counter() - start
 
 
-def measure(run, budget):
+def measure(run, budget, least=5):
     """As in main.cpp."""
-    once = min(seconds_of(run, 1) for _ in range(3))
+    once = min(seconds_of(run, 1) for _ in range(max(1, min(least, 3))))
     times = max(1, int(2e-4 / max(once, 1e-9)) + 1)
     samples, spent = [], 0.0
-    while spent < budget or len(samples) < 5:
+    while spent < budget or len(samples) < least:
         taken = seconds_of(run, times)
         spent += taken
         samples.append(taken / times)
@@ -178,7 +178,12 @@ SIZES = {"64MB": 64 << 20, "512KB": 512 << 10}
 
 def prepare(case):
     kind, *rest = case.split("/")
+    if MODE == "compiled":
+        # Backward halves are timed by themselves, many times on the same saved values.
+        torch._functorch.config.donated_buffer = kind == "step"
     if kind == "step":
+        if rest[0] not in STEPS:
+            return torch_convnets.training(rest[0], MODE == "compiled").step, None
         return training(*STEPS[rest[0]])
     if kind == "adam":
         # Weights, gradient and both moments together are half a megabyte where caches are to hold them.
@@ -201,7 +206,7 @@ def main():
             if case not in prepared:
                 prepared[case] = prepare(case)
             run, how = prepared[case]
-            answer = measure(run, float(rest[1]))
+            answer = measure(run, float(rest[1]), int(rest[2]))
             if how:
                 answer["how"] = how
         print(json.dumps(answer), flush=True)
