@@ -3,6 +3,8 @@
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/resnet.hpp>
 #include <tapestry/models/speedrun.hpp>
+#include <tapestry/models/three_layer.hpp>
+#include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
 
 #include <algorithm>
@@ -34,6 +36,14 @@ std::shared_ptr<Training> resnet20(Precision precision) {
   auto model = std::make_unique<ResNet>(ResNetOptions::cifar(20));
   const Optimizer momentum(model->state(), AccumulatedMomentum(0.9));
   return std::make_shared<Training>(std::move(model), images, normalized(images), 128, momentum, 0.01f,
+                                    precision);
+}
+
+std::shared_ptr<Training> three_layer(Precision precision) {
+  const ImageSet images = noise();
+  auto model = std::make_unique<ThreeLayerConvNet>();
+  const Optimizer adam(model->state(), Adam{});
+  return std::make_shared<Training>(std::move(model), images, normalized(images), 100, adam, 1e-3f,
                                     precision);
 }
 
@@ -93,6 +103,8 @@ std::vector<Case> convnet_cases() {
       step("step/speedrun_f32", speedrun, Precision::f32),
       step("step/resnet20_bf16", resnet20, Precision::bf16),
       step("step/resnet20_f32", resnet20, Precision::f32),
+      step("step/three_layer_bf16", three_layer, Precision::bf16),
+      step("step/three_layer_f32", three_layer, Precision::f32),
       {"convolutions/speedrun_bf16",
        []() -> Run {
          const auto training = speedrun(Precision::bf16);

@@ -78,7 +78,12 @@ CONVNETS = "convolutional nets"
 
 
 def convnets():
-    for net, title in (("speedrun", "the speedrun's step, batch 2000"), ("resnet20", "ResNet-20's step, batch 128")):
+    titles = {
+        "speedrun": "the speedrun's step, batch 2000",
+        "resnet20": "ResNet-20's step, batch 128",
+        "three_layer": "the three-layer net's step, batch 100",
+    }
+    for net, title in titles.items():
         for precision in ("f32", "bf16"):
             yield Row(
                 f"step/{net}_{precision}", f"{title}, {precision}", eager=1, compiled=1, group=CONVNETS, heavy=net == "speedrun"

@@ -63,6 +63,18 @@ def resnet20():
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, 10))
 
 
+def three_layer():
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 7, padding=3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32 * 16 * 16, 500),
+        nn.ReLU(),
+        nn.Linear(500, 10),
+    )
+
+
 def orthogonal(g, dtype, steps=3, a=3.4445, b=-4.7750, c=2.0315):
     """Muon's Newton-Schulz iteration for a matrix that is no taller than wide."""
     x = g.to(dtype)
@@ -156,6 +168,10 @@ def training(name, compile):
         model = SpeedrunNet().to(memory_format=torch.channels_last)
         optimizers = speedrun_optimizers(model, 2000, torch.bfloat16 if bf16 else torch.float32, compile)
         return Training(model, optimizers, 2000, 0.2, bf16, compile)
+    if net == "three_layer":
+        model = three_layer().to(memory_format=torch.channels_last)
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+        return Training(model, [optimizer], 100, 0, bf16, compile)
     assert net == "resnet20"
     model = resnet20().to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, fused=True)
