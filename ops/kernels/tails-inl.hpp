@@ -16,13 +16,15 @@ HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Masked loads and stores that never touch what lies beyond; elsewhere a copy must do.
-constexpr bool kMaskedMemory = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3;
+// Masked loads and stores that never touch what lies beyond; elsewhere a copy must do. AVX2 has none for
+// small elements.
+template <class T>
+constexpr bool kMaskedMemory = HWY_TARGET == HWY_AVX3 || (HWY_TARGET == HWY_AVX2 && sizeof(T) >= 4);
 
 /// The first `count` elements of a vector, the others zero. `count` is less than a vector holds.
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE hn::Vec<D> load_first(D d, const T* from, std::int64_t count) {
-  if constexpr (kMaskedMemory) {
+  if constexpr (kMaskedMemory<T>) {
     return hn::MaskedLoad(hn::FirstN(d, std::size_t(count)), d, from);
   } else {
     HWY_ALIGN T copy[HWY_MAX_BYTES / sizeof(T)] = {};
@@ -33,7 +35,7 @@ HWY_INLINE hn::Vec<D> load_first(D d, const T* from, std::int64_t count) {
 
 template <class D, class T = hn::TFromD<D>>
 HWY_INLINE void store_first(hn::Vec<D> v, D d, T* to, std::int64_t count) {
-  if constexpr (kMaskedMemory) {
+  if constexpr (kMaskedMemory<T>) {
     hn::BlendedStore(v, hn::FirstN(d, std::size_t(count)), d, to);
   } else {
     HWY_ALIGN T copy[HWY_MAX_BYTES / sizeof(T)];
