@@ -64,6 +64,7 @@
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/algebra.hpp>
+#include <tapestry/ops/attention.hpp>
 #include <tapestry/ops/axes.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/conv.hpp>
@@ -76,6 +77,7 @@
 #include <tapestry/ops/pool.hpp>
 #include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
+#include <tapestry/ops/resize.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/slice.hpp>
 #include <tapestry/ops/softmax.hpp>

@@ -18,6 +18,12 @@ Var batchnorm_inference(const Operand& x, const Operand& gamma, const Operand& b
 /// The same with the mean and the biased variance over the last axis, of each row by itself (Ba et al.,
 /// 2016).
 Var layernorm(const Operand& x, const Operand& gamma, const Operand& beta, double eps = 1e-5);
+/// x [n, ..., c] with the mean and the biased variance over each image's part of c / groups channels (Wu and
+/// He, 2018). `groups` divides c.
+Var groupnorm(const Operand& x, const Operand& gamma, const Operand& beta, std::int64_t groups,
+              double eps = 1e-5);
+/// The same with a group for each channel: over the pixels of an image (Ulyanov et al., 2016).
+Var instancenorm(const Operand& x, const Operand& gamma, const Operand& beta, double eps = 1e-5);
 
 void register_norm(Registry& registry);
 

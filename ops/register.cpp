@@ -1,5 +1,6 @@
 #include <tapestry/core/registry.hpp>
 #include <tapestry/ops/activations.hpp>
+#include <tapestry/ops/attention.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/conv.hpp>
 #include <tapestry/ops/functions.hpp>
@@ -11,6 +12,7 @@
 #include <tapestry/ops/pool.hpp>
 #include <tapestry/ops/random.hpp>
 #include <tapestry/ops/reduce.hpp>
+#include <tapestry/ops/resize.hpp>
 #include <tapestry/ops/shape.hpp>
 #include <tapestry/ops/slice.hpp>
 #include <tapestry/ops/softmax.hpp>
@@ -29,9 +31,11 @@ void register_ops(Registry& registry) {
   register_matmul(registry);
   register_conv(registry);
   register_pool(registry);
+  register_resize(registry);
   register_random(registry);
   register_softmax(registry);
   register_norm(registry);
+  register_attention(registry);
   register_loss(registry);
 }
 

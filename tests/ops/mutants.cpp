@@ -65,6 +65,7 @@ constexpr std::string_view kLinear[] = {"neg",
                                         "avg_pool2d_images",
                                         "adaptive_max_pool2d",
                                         "adaptive_avg_pool2d",
+                                        "resize2d",
                                         "multiclass_hinge"};
 
 std::string_view reason_for(std::string_view op, std::string_view mutation) {

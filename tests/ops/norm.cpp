@@ -51,6 +51,11 @@ BOOST_AUTO_TEST_CASE(values) {
   BOOST_TEST(numbers(batchnorm_inference(x, gamma, beta, f64(tape, {1, 0}), f64(tape, {4, 25}), 0)) ==
              "0 7 2 11");
   BOOST_TEST(numbers(layernorm(x, gamma, beta, 0)) == "-2 6 -2 6");
+  BOOST_TEST(numbers(groupnorm(x, gamma, beta, 1, 0)) == "-2 6 -2 6");
+  BOOST_TEST(numbers(groupnorm(x, gamma, beta, 2, 1)) == "0 5 0 5");
+  const Var sequence = f64(tape, {1, 2, 2}, {1, 10, 3, 30});
+  BOOST_TEST(numbers(instancenorm(sequence, gamma, beta, 0)) == "-2 4 2 6");
+  BOOST_TEST(numbers(groupnorm(sequence, gamma, beta, 2, 0)) == "-2 4 2 6");
 }
 
 BOOST_AUTO_TEST_CASE(slopes) {
@@ -125,6 +130,10 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   says([&] { return layernorm(f64(tape, Shape{}, {1}), two, two); }, "layernorm: needs at least 1 axis");
   says([&] { return layernorm(x, two, cast(two, DType::f32)); }, "layernorm: dtypes differ");
   says([&] { return batchnorm(x, two, two, -1); }, "batchnorm: eps is negative");
+  says([&] { return groupnorm(x, two, two, 3); }, "groupnorm: 3 groups can't share 2 channels");
+  says([&] { return groupnorm(x, two, two, 0); }, "groupnorm: 0 groups can't share 2 channels");
+  says([&] { return groupnorm(two, two, two, 1); }, "groupnorm: needs at least 2 axes");
+  says([&] { return instancenorm(x, two, two); }, "instancenorm: needs at least 3 axes");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

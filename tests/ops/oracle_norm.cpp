@@ -1,4 +1,4 @@
-// Batch and layer norm against the vectors of tests/oracle/families/norm.py.
+// Norms against the vectors of tests/oracle/families/norm.py.
 #include "../support/oracle.hpp"
 
 #include <tapestry/ops/norm.hpp>
@@ -41,6 +41,18 @@ BOOST_AUTO_TEST_CASE(values_and_derivatives) {
   t.add("layernorm", kShapes, layer(1e-5));
   t.add("layernorm", {"vector", "constant_row"}, layer(1e-5));
   t.add("layernorm/eps_1e-3", layer(1e-3));
+  const auto group = [](std::int64_t groups, double eps = 1e-5) {
+    return [=](const Inputs& x) { return groupnorm(x[0], x[1], x[2], groups, eps); };
+  };
+  const auto instance = [](double eps) {
+    return [=](const Inputs& x) { return instancenorm(x[0], x[1], x[2], eps); };
+  };
+  t.add("groupnorm", {"image", "sequence"}, group(2));
+  t.add("groupnorm/one_group", group(1));
+  t.add("groupnorm", {"matrix", "groups_of_one"}, group(3));
+  t.add("groupnorm/eps_1e-3", group(2, 1e-3));
+  t.add("instancenorm", {"image", "sequence"}, instance(1e-5));
+  t.add("instancenorm/eps_1e-3", instance(1e-3));
   t.check("norm");
 }
 

@@ -14,7 +14,7 @@ NAME = "op/case", and the tensors of a case are
     NAME/grad2_0 ..     the gradient of sum_i sum(grad_i * v_i) with respect to in0 ..
 
 The metadata maps NAME to a JSON object with the attributes of the call (axis, keep_dims, eps, ...) and remarks.
-layers.safetensors and optim.safetensors have layouts of their own; see families/layers.py and families/optim.py.
+layers.safetensors, nets.safetensors and optim.safetensors have layouts of their own; see families/layers.py and so on.
 
 Conventions at kinks are Tapestry's own, so some references are written out rather than taken from the PyTorch function
 of the same name; each such place says so. The random data of a case depend on its name alone: adding a case leaves
@@ -27,7 +27,8 @@ import warnings
 
 import torch
 
-from families import compose, conv, layers, loss, matmul, norm, optim, pointwise, pool, reduce, shape, softmax
+from families import (attention, compose, conv, layers, loss, matmul, nets, norm, optim, pointwise, pool, reduce,
+                      resize, shape, softmax)
 
 
 def main():
@@ -38,7 +39,8 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "(var|std).*degrees of freedom")  # of outputs without elements
-    for module in (pointwise, reduce, shape, matmul, conv, pool, norm, softmax, loss, compose, layers, optim):
+    for module in (pointwise, reduce, shape, matmul, conv, pool, resize, norm, softmax, attention, loss, compose, layers,
+                   nets, optim):
         module.family().save(folder)
 
 

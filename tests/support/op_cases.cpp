@@ -119,6 +119,7 @@ const OpTable& op_table() {
     add_matmul_cases(t);
     add_conv_cases(t);
     add_pool_cases(t);
+    add_attention_cases(t);
     add_network_cases(t);
     return t;
   }();

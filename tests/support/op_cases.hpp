@@ -109,6 +109,7 @@ void add_part_cases(OpTable& t);
 void add_matmul_cases(OpTable& t);
 void add_conv_cases(OpTable& t);
 void add_pool_cases(OpTable& t);
+void add_attention_cases(OpTable& t);
 void add_network_cases(OpTable& t);  // activations that reduce, norms, losses
 
 }  // namespace tapestry::test

@@ -13,6 +13,38 @@ namespace {
 const Draw kDraw = [](const Shape& s) { return signed_values(s); };
 const Draw kApart = [](const Shape& s) { return distinct(s); };
 
+void add_group_norms(OpTable& t) {
+  const auto group = [](std::int64_t groups) {
+    return [=](std::span<const Var> x) { return groupnorm(x[0], x[1], x[2], groups, 1e-2); };
+  };
+  const auto instance = [](std::span<const Var> x) { return instancenorm(x[0], x[1], x[2], 1e-2); };
+  struct Named {
+    std::string_view name;
+    Shape x;
+    std::int64_t groups;
+  };
+  for (const Named& n : std::initializer_list<Named>{{"matrix", {2, 6}, 2},
+                                                     {"image", {2, 2, 3, 4}, 2},
+                                                     {"square", {2, 1, 3, 3}, 1},
+                                                     {"a group for each channel", {1, 3, 2, 2}, 2},
+                                                     {"sequence", {2, 3, 4}, 2},
+                                                     {"one element", {1, 1, 1}, 1},
+                                                     {"batch of none", {0, 2, 2, 4}, 2}}) {
+    const Shape c{n.x.back()};
+    t.add("groupnorm", n.name, group(n.groups), {kApart(n.x), kDraw(c), kDraw(c)});
+    if (n.x.rank() > 2) t.add("instancenorm", n.name, instance, {kApart(n.x), kDraw(c), kDraw(c)});
+  }
+  t.add("groupnorm", "repeated operand",
+        [](std::span<const Var> x) { return groupnorm(x[0], x[1], x[1], 2, 1e-2); },
+        {kApart({2, 2, 4}), kDraw({4})});
+  t.add("instancenorm", "repeated operand",
+        [](std::span<const Var> x) { return instancenorm(x[0], x[1], x[1], 1e-2); },
+        {kApart({2, 3, 2}), kDraw({2})});
+  const Tensor same = doubles({5.0, 5, 5, 5}, {1, 2, 2}), ones = Tensor::full<double>({2}, 1);
+  t.edge("groupnorm", "constant image", group(1), {same, ones, ones}, {{0, 0, 0, 0}, {0, 0}, {2, 2}});
+  t.edge("instancenorm", "constant image", instance, {same, ones, ones}, {{0, 0, 0, 0}, {0, 0}, {2, 2}});
+}
+
 void add_norms(OpTable& t) {
   const auto batch = [](std::span<const Var> x) { return batchnorm(x[0], x[1], x[2], 1e-2); };
   const auto given = [](std::span<const Var> x) {
@@ -47,6 +79,8 @@ void add_norms(OpTable& t) {
   t.add("layernorm", "repeated operand",
         [](std::span<const Var> x) { return layernorm(x[0], x[1], x[1], 1e-2); },
         {kApart({3, 2}), kDraw({2})});
+
+  add_group_norms(t);
 
   const auto ones = [](std::int64_t n) { return Tensor::full<double>({n}, 1); };
   t.edge("batchnorm", "batch of one", batch, {doubles({5.0, -3.0}, {1, 2}), ones(2), ones(2)},

@@ -1,4 +1,4 @@
-"""Batch norm over all axes but the last, layer norm over the last."""
+"""Batch norm over all axes but the last, layer norm over the last, group and instance norm of channels-last images."""
 
 import numpy as np
 import torch
@@ -30,6 +30,18 @@ def batchnorm_inference(eps):
     return function
 
 
+def channels_first(x):
+    return x.movedim(-1, 1)
+
+
+def groupnorm(groups, eps=1e-5):
+    return lambda x, g, b: F.group_norm(channels_first(x), groups, g, b, eps).movedim(1, -1)
+
+
+def instancenorm(eps=1e-5):
+    return lambda x, g, b: F.instance_norm(channels_first(x), weight=g, bias=b, eps=eps).movedim(1, -1)
+
+
 def family():
     cases = Family("norm")
     shapes = {"matrix": (5, 3), "image": (2, 3, 2, 4), "sequence": (2, 3, 2), "one_feature": (4, 1)}
@@ -54,4 +66,13 @@ def family():
               eps=1e-5)
     cases.add("layernorm/constant_row", lambda x, g, b: F.layer_norm(x, (3,), g, b, 1e-5),
               f64([[1.5, 1.5, 1.5], [1, 2, -1]]), signed(3), signed(3), eps=1e-5, order=1)
+    for label, shape, groups in (("image", (2, 3, 2, 4), 2), ("one_group", (2, 3, 2, 4), 1), ("matrix", (3, 6), 3),
+                                 ("groups_of_one", (2, 2, 2, 3), 3), ("sequence", (2, 3, 4), 2)):
+        c = shape[-1]
+        cases.add(f"groupnorm/{label}", groupnorm(groups), signed(*shape), signed(c), signed(c), groups=groups, eps=1e-5)
+    cases.add("groupnorm/eps_1e-3", groupnorm(2, 1e-3), signed(2, 2, 4), signed(4), signed(4), groups=2, eps=1e-3)
+    for label, shape in (("image", (2, 3, 2, 4)), ("sequence", (2, 3, 2))):
+        c = shape[-1]
+        cases.add(f"instancenorm/{label}", instancenorm(), signed(*shape), signed(c), signed(c), eps=1e-5)
+    cases.add("instancenorm/eps_1e-3", instancenorm(1e-3), signed(2, 4, 2), signed(2), signed(2), eps=1e-3)
     return cases
