@@ -62,6 +62,8 @@
 #include <tapestry/models/speedrun.hpp>
 #include <tapestry/models/three_layer.hpp>
 #include <tapestry/models/trainer.hpp>
+#include <tapestry/models/transformer.hpp>
+#include <tapestry/models/vision_transformer.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/algebra.hpp>
 #include <tapestry/ops/attention.hpp>

@@ -4,6 +4,7 @@
 #include <tapestry/models/resnet.hpp>
 #include <tapestry/models/speedrun.hpp>
 #include <tapestry/models/three_layer.hpp>
+#include <tapestry/models/vision_transformer.hpp>
 
 #include <charconv>
 
@@ -86,6 +87,18 @@ std::unique_ptr<Model> resnet18(const Config& config, DType dtype, std::int64_t 
   return residual(ResNetOptions::resnet18(width(config, 64)), config, dtype, side);
 }
 
+std::unique_ptr<Model> vit(const Config& config, DType dtype, std::int64_t side) {
+  VisionTransformerOptions options;
+  options.width = width(config, options.width);
+  options.mlp_width = 2 * options.width;
+  demand(options.width % options.heads == 0, "--width: the ", options.heads, " heads of vit can't share ",
+         options.width, " features");
+  options.side = side;
+  options.dtype = dtype;
+  options.seed = config.seed;
+  return std::make_unique<VisionTransformer>(options);
+}
+
 /// Residual nets: the paper's augmentation, but fewer epochs, with a rate that falls along a cosine.
 ModelEntry residual_entry(std::string name, std::string what, decltype(ModelEntry::make) make) {
   return {.name = std::move(name),
@@ -121,6 +134,16 @@ const std::vector<ModelEntry>& all() {
       residual_entry("resnet32", "the same with 32 layers", cifar_resnet<32>),
       residual_entry("resnet56", "the same with 56 layers", cifar_resnet<56>),
       residual_entry("resnet18", "residual net of 18 layers, --width 64 channels at first", resnet18),
+      {.name = "vit",
+       .what = "vision transformer: 4x4 patches, six blocks, --width 128 features a token",
+       .make = vit,
+       .itself = {{"pixels", "channels"}},
+       .training = {{"epochs", "20"}, {"batch-size", "128"}, {"augment", "flip,crop=4"}},
+       .optimizer = "adamw",
+       .with_optimizer =
+           {{"learning-rate", "0.001"}, {"weight-decay", "0.05"}, {"schedule", "cosine"}, {"warm-up", "400"}},
+       .check = {{"width", "8"}},
+       .check_side = 8},
       {.name = "speedrun",
        .what = "whitened patches, six convolutions; 94% in 8 epochs",
        .make = speedrun,

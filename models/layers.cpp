@@ -120,6 +120,17 @@ Var LayerNorm::operator()(const Operand& x) const {
   return layernorm(x, gamma, beta, epsilon);
 }
 
+GroupNorm::GroupNorm(StateDict& state, const std::string& name, std::int64_t channels,
+                     std::int64_t group_count, const Initializer& init)
+    : gamma(state.create(name + "/gamma", init.full({channels}, 1))),
+      beta(state.create(name + "/beta", init.full({channels}, 0))),
+      groups(group_count) {}
+
+Var GroupNorm::operator()(const Operand& x) const {
+  const Scope scope(x, layer_name(gamma));
+  return groupnorm(x, gamma, beta, groups, epsilon);
+}
+
 Var Dropout::operator()(const Operand& x, Mode mode) const {
   return mode == Mode::train && keep < 1 ? dropout(x, keep, key) : x.var();
 }

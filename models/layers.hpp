@@ -97,6 +97,18 @@ struct LayerNorm {
   Var operator()(const Operand& x) const;
 };
 
+/// Normalises each image's part of each group of channels, then scales by gamma and shifts by beta.
+struct GroupNorm {
+  State gamma;
+  State beta;
+  std::int64_t groups;
+  double epsilon = 1e-5;
+
+  GroupNorm(StateDict& state, const std::string& name, std::int64_t channels, std::int64_t groups,
+            const Initializer& init);
+  Var operator()(const Operand& x) const;
+};
+
 /// In training keeps each value with probability `keep`, scaled by 1 / keep; otherwise does nothing.
 struct Dropout {
   double keep = 1;

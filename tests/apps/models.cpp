@@ -103,10 +103,10 @@ BOOST_AUTO_TEST_CASE(each_is_described_and_its_gradients_checked) {
 BOOST_AUTO_TEST_CASE(trained_evaluated_and_asked) {
   const TemporaryFolder place;
   write_file(place / "image.ppm", "P6 2 2 255\n" + std::string(12, 'x'));
-  for (const char* name : {"three_layer", "resnet20"}) {
+  for (const char* name : {"three_layer", "resnet20", "vit"}) {
     const std::string run = (place / name).string();
     const ChildResult training = cifar_train(small_training(
-        run, {"--model", name, "--width", "2", "--num-train", "100", "--epochs", "1", "--hidden", "10"}));
+        run, {"--model", name, "--width", "4", "--num-train", "100", "--epochs", "1", "--hidden", "10"}));
     BOOST_TEST(training.code == 0, training.err);
     BOOST_TEST(contains(training.out, "epoch 1/1"), training.out);
     const ChildResult evaluation = cifar_train({"evaluate", run, "--data", cifar10_folder().string()});
@@ -122,12 +122,15 @@ BOOST_AUTO_TEST_CASE(trained_evaluated_and_asked) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(one_hidden_layer) {
+BOOST_AUTO_TEST_CASE(sizes_that_make_no_sense) {
   const ChildResult result = cifar_train({"describe", "--model", "three_layer", "--hidden", "20,20"});
   BOOST_TEST(result.code == 2);
   BOOST_TEST(contains(result.err, "--hidden takes one number, not '20,20'"), result.err);
   const ChildResult large = cifar_train({"describe", "--model", "three_layer", "--filter-size", "33"});
   BOOST_TEST(large.code == 2);
+  const ChildResult narrow = cifar_train({"describe", "--model", "vit", "--width", "6"});
+  BOOST_TEST(narrow.code == 2);
+  BOOST_TEST(contains(narrow.err, "the 4 heads of vit can't share 6 features"), narrow.err);
   BOOST_TEST(contains(large.err, "--filter-size is between 1 and 32, not 33"), large.err);
 }
 
