@@ -7,24 +7,46 @@
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
+#include <optional>
+#include <span>
 #include <unordered_map>
 
 namespace tapestry {
 namespace {
 
+/// By task: does it make what a step may fail of? State may change only after everything that can: a failed
+/// step then has changed nothing.
+std::vector<bool> checks_of(const Graph& graph, std::span<const Task> tasks, bool guard_outputs) {
+  std::vector<bool> output(graph.size(), false);
+  if (guard_outputs) {
+    for (const ValueId id : graph.outputs) output[storage_of(graph, id)] = true;
+  }
+  std::vector<bool> checks(tasks.size(), false);
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    checks[t] =
+        std::ranges::any_of(tasks[t].nodes,
+                            [&](ValueId id) { return graph.op(id).must_run || graph.op(id).can_fail; }) ||
+        std::ranges::any_of(tasks[t].writes, [&](ValueId id) { return output[id]; });
+  }
+  return checks;
+}
+std::size_t after_last(const std::vector<bool>& checks) {
+  return std::size_t(std::find(checks.rbegin(), checks.rend(), true).base() - checks.begin());
+}
+
+/// Gives places for tasks in this order.
 class Planner {
  public:
-  Planner(const Graph& graph, const PlanOptions& options) : graph_(graph), options_(options) {}
+  /// `scratch`: the bytes that each task needs while it runs.
+  Planner(const Graph& graph, const PlanOptions& options, std::span<const Task> tasks,
+          std::span<const std::size_t> scratch)
+      : graph_(graph), options_(options), tasks_(tasks), scratch_(scratch), end_(tasks.size()) {}
 
+  /// All but the tasks and their loops.
   Plan run() {
-    plan_.tasks = schedule(graph_, options_.fuse, options_.recompute);
     plan_.places.resize(graph_.size());
-    end_ = plan_.tasks.size();
+    plan_.first_commit = after_last(checks_of(graph_, tasks_, options_.guard_outputs));
     find_makers();
-    find_first_commit();
-    plan_.tasks = update_early(graph_, std::move(plan_.tasks), plan_.first_commit);
-    find_makers();
-    find_first_commit();
     find_last_uses();
     place_leaves();
     place_outputs();
@@ -42,31 +64,15 @@ class Planner {
   void find_makers() {
     maker_.assign(graph_.size(), kNone);
     for (std::size_t t = 0; t < end_; ++t) {
-      for (const ValueId id : plan_.tasks[t].writes) maker_[id] = std::uint32_t(t);
-    }
-  }
-
-  /// State may change only after everything that can fail: a failed step then has changed nothing.
-  void find_first_commit() {
-    plan_.first_commit = 0;
-    for (std::size_t t = 0; t < end_; ++t) {
-      for (const ValueId id : plan_.tasks[t].nodes) {
-        if (graph_.op(id).must_run || graph_.op(id).can_fail) plan_.first_commit = t + 1;
-      }
-    }
-    if (!options_.guard_outputs) return;
-    for (const ValueId id : graph_.outputs) {
-      if (const std::uint32_t t = maker_[storage(id)]; t != kNone) {
-        plan_.first_commit = std::max(plan_.first_commit, std::size_t(t) + 1);
-      }
+      for (const ValueId id : tasks_[t].writes) maker_[id] = std::uint32_t(t);
     }
   }
 
   void find_last_uses() {
     last_use_.assign(graph_.size(), 0);
     for (std::size_t t = 0; t < end_; ++t) {
-      for (const ValueId id : plan_.tasks[t].writes) last_use_[id] = std::max(last_use_[id], t);
-      for (const ValueId id : plan_.tasks[t].reads) last_use_[storage(id)] = t;
+      for (const ValueId id : tasks_[t].writes) last_use_[id] = std::max(last_use_[id], t);
+      for (const ValueId id : tasks_[t].reads) last_use_[storage(id)] = t;
     }
     for (const ValueId id : graph_.outputs) last_use_[storage(id)] = end_;
     // An update that moves a value at the end of the step uses it there; see place_updates for those that
@@ -149,7 +155,7 @@ class Planner {
     if (olds == reads_of_.end()) return true;
     for (const ValueId old : olds->second) {
       if (last_use_[old] > t) return false;
-      if (last_use_[old] == t && !may_overwrite(plan_.tasks[t], old, id)) return false;
+      if (last_use_[old] == t && !may_overwrite(tasks_[t], old, id)) return false;
     }
     return true;
   }
@@ -173,7 +179,7 @@ class Planner {
     plan_.scratch.assign(end_, 0);
     std::unordered_map<std::size_t, ValueId> owner;  // offset -> the value that lives there
     for (std::size_t t = 0; t < end_; ++t) {
-      const Task& task = plan_.tasks[t];
+      const Task& task = tasks_[t];
       for (const ValueId id : task.writes) {
         if (placed(id)) continue;
         std::size_t offset = take_over(task, id, t);
@@ -181,12 +187,9 @@ class Planner {
         plan_.places[id] = {Place::Kind::arena, offset};
         owner[offset] = id;
       }
-      if (task.loop) {
-        plan_.loops.emplace_back(*task.loop);
-        if (const std::size_t bytes = plan_.loops.back().scratch_bytes()) {
-          plan_.scratch[t] = arena.allocate(bytes);
-          arena.release(plan_.scratch[t]);
-        }
+      if (scratch_[t] > 0) {
+        plan_.scratch[t] = arena.allocate(scratch_[t]);
+        arena.release(plan_.scratch[t]);
       }
       const auto release_if_dead = [&](ValueId id) {
         const Place& place = plan_.places[id];
@@ -240,16 +243,56 @@ class Planner {
 
   const Graph& graph_;
   PlanOptions options_;
+  std::span<const Task> tasks_;
+  std::span<const std::size_t> scratch_;
+  std::size_t end_;
   Plan plan_;
-  std::size_t end_ = 0;
   std::vector<std::uint32_t> maker_;   // the task that makes a value
   std::vector<std::size_t> last_use_;  // the last task that needs it; end_ if the end of the step does
   std::unordered_map<const void*, std::size_t> state_index_;
   std::unordered_map<const void*, std::vector<ValueId>> reads_of_;  // state -> the values that read it
 };
 
+template <class T>
+std::vector<T> permuted(const std::vector<T>& from, const std::vector<std::size_t>& order) {
+  std::vector<T> to;
+  to.reserve(from.size());
+  for (const std::size_t i : order) to.push_back(from[i]);
+  return to;
+}
+
 }  // namespace
 
-Plan plan(const Graph& graph, const PlanOptions& options) { return Planner(graph, options).run(); }
+Plan plan(const Graph& graph, const PlanOptions& options) {
+  std::vector<Task> tasks = schedule(graph, options.fuse, options.recompute);
+  const auto checks = [&] { return checks_of(graph, tasks, options.guard_outputs); };
+  tasks = update_early(graph, std::move(tasks), after_last(checks()));
+  std::vector<std::optional<kernels::CompiledLoop>> loops(tasks.size());
+  std::vector<std::size_t> scratch(tasks.size(), 0);
+  for (std::size_t t = 0; t < tasks.size(); ++t) {
+    if (!tasks[t].loop) continue;
+    loops[t].emplace(*tasks[t].loop);
+    scratch[t] = loops[t]->scratch_bytes();
+  }
+  Plan plan = Planner(graph, options, tasks, scratch).run();
+
+  // Another order, if it is worth it: what was recorded together is near in the caches.
+  const std::vector<std::size_t> order = free_early(graph, tasks, checks());
+  if (!std::ranges::is_sorted(order)) {
+    std::vector<Task> sorted = permuted(tasks, order);
+    Plan other = Planner(graph, options, sorted, permuted(scratch, order)).run();
+    if (other.arena_bytes < plan.arena_bytes - plan.arena_bytes / 64 &&
+        other.copies.size() <= plan.copies.size()) {
+      plan = std::move(other);
+      tasks = std::move(sorted);
+      loops = permuted(loops, order);
+    }
+  }
+  plan.tasks = std::move(tasks);
+  for (auto& loop : loops) {
+    if (loop) plan.loops.push_back(std::move(*loop));
+  }
+  return plan;
+}
 
 }  // namespace tapestry

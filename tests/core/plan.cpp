@@ -13,6 +13,7 @@
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/slice.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/clip.hpp>
 #include <tapestry/optim/optimizer.hpp>
@@ -197,6 +198,41 @@ double gradients_in_memory(bool clip) {
 BOOST_AUTO_TEST_CASE(updates_run_as_soon_as_their_gradients_are_there) {
   BOOST_TEST(gradients_in_memory(false) < 2);
   BOOST_TEST(gradients_in_memory(true) > 4);  // each waits for all
+}
+
+BOOST_AUTO_TEST_CASE(branches_recorded_side_by_side_run_one_after_the_other) {
+  Tape tape;
+  const Type type{DType::f32, {64, 64}};
+  const Var x = tape.input("x", type), column = tape.input("column", {DType::f32, {64, 1}});
+  std::vector<Var> wide, narrow;
+  for (int i = 0; i < 20; ++i) wide.push_back(matmul(x, tape.input(text("w", i), type)));
+  for (const Var& w : wide) narrow.push_back(matmul(w, column));
+  const Graph g = ready(tape, {concat(std::span<const Var>(narrow), 0)});
+  const Plan p = tapestry::plan(g);
+  test::check_plan(g, p, {});
+  const std::size_t thin = 64 * 4;
+  BOOST_TEST(p.arena_bytes <= 2 * type.bytes() + 20 * thin);
+}
+
+BOOST_AUTO_TEST_CASE(freeing_early_overwrites_no_state_that_is_still_read_and_none_before_the_checks) {
+  StateDict state;
+  const Type type{DType::f32, {64, 64}};
+  const State w = state.create("w", Tensor(type.dtype, type.shape));
+  Tape tape;
+  const Var x = tape.input("x", type), column = tape.input("column", {DType::f32, {64, 1}});
+  std::vector<Var> wide, narrow;
+  for (int i = 0; i < 8; ++i) wide.push_back(matmul(x, tape.input(text("w", i), type)));
+  const Var old = matmul(x, w);
+  for (const Var& v : wide) narrow.push_back(matmul(v, column));
+  const std::vector<Var> outputs = {concat(std::span<const Var>(narrow), 0), matmul(old, column)};
+  // It frees two wide values, and could come long before the old value of w is read for the last time.
+  tape.write(w, exp(wide[0] + wide[1]));
+  const Graph g = ready(tape, outputs);
+  const PlanOptions options{.guard_outputs = true};
+  const Plan p = tapestry::plan(g, options);
+  test::check_plan(g, p, options);
+  BOOST_TEST(p.copies.empty());
+  BOOST_TEST(p.arena_bytes < 6 * type.bytes());
 }
 
 BOOST_AUTO_TEST_CASE(an_update_comes_after_those_that_read_the_old_value) {
