@@ -1,6 +1,8 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/conv_parts.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
+#include <tapestry/ops/kernels/onednn.hpp>
+#include <tapestry/ops/kernels/winograd.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -8,7 +10,28 @@
 namespace tapestry::kernels {
 namespace {
 
+bool cpu_has_amx() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("amx-bf16");
+#else
+  return false;
+#endif
+}
+
 bool is_depthwise(const ConvShape& s) { return s.groups > 1 && s.groups == s.cin && s.groups == s.cout; }
+
+/// Whether Winograd's minimal filtering is the way: where it can be, it is a matter of shape, dtype and CPU.
+bool by_winograd(const Convolution& c) {
+  const ConvShape& s = c.shape;
+  const bool possible = c.from != DType::f64 && s.kh == 3 && s.kw == 3 && s.stride_h == 1 &&
+                        s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 && s.groups == 1;
+  if (!possible || winograd_use() == Winograd::never) return false;
+  if (winograd_use() == Winograd::wherever_possible) return true;
+  // AMX multiplies bf16 so fast that it is no use to multiply less.
+  if (c.from == DType::bf16 && onednn_in_use() && cpu_has_amx()) return false;
+  // Transforms are work for each channel, products for each pair of channels.
+  return std::min(s.cin, s.cout) >= 16;
+}
 
 std::int64_t elements(const Convolution& c) {
   const ConvShape& s = c.shape;
@@ -55,6 +78,7 @@ void convolve(const Convolution& c, const void* a, const void* b, void* to) {
     std::memset(to, 0, std::size_t(count) * size_of(c.to));
     return;
   }
+  if (by_winograd(c)) return convolve_winograd(c, a, b, to);
   if (convolve_by_onednn(c, a, b, to)) return;
   if (is_depthwise(c.shape)) return convolve_depthwise(c, a, b, to);
   convolve_unfolded(c, a, b, to);
@@ -62,10 +86,12 @@ void convolve(const Convolution& c, const void* a, const void* b, void* to) {
 
 std::size_t reserve_for_convolution(const Convolution& c) {
   if (elements(c) == 0 || c.shape.n == 0 || c.shape.cin == 0 || c.shape.results() == 0) return 0;
-  const bool unfolds = !onednn_convolves(c) && !is_depthwise(c.shape);
-  const ConvMemory memory = onednn_convolves(c) ? onednn_memory(c)
-                            : unfolds           ? unfolded_memory(c)
-                                                : depthwise_memory(c);
+  const bool minimal = by_winograd(c), onednn = !minimal && onednn_convolves(c);
+  const bool unfolds = !minimal && !onednn && !is_depthwise(c.shape);
+  const ConvMemory memory = minimal   ? winograd_memory(c)
+                            : onednn  ? onednn_memory(c)
+                            : unfolds ? unfolded_memory(c)
+                                      : depthwise_memory(c);
   const auto threads = std::size_t(thread_count());
   chunk_scratch().reserve(memory.chunk, threads);
   whole_scratch().reserve(memory.whole, 1);

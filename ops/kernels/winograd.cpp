@@ -1,0 +1,186 @@
+#include <tapestry/ops/kernels/conv_parts.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
+#include <tapestry/ops/kernels/onednn.hpp>
+#include <tapestry/ops/kernels/winograd.hpp>
+#include <tapestry/ops/kernels/winograd_steps.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+
+namespace tapestry::kernels {
+namespace {
+
+using namespace winograd;
+
+std::atomic<Winograd>& use() {
+  static std::atomic<Winograd> value = [] {
+    const char* set = std::getenv("TAPESTRY_WINOGRAD");
+    return set && std::string_view(set) == "0" ? Winograd::never : Winograd::where_it_pays;
+  }();
+  return value;
+}
+
+constexpr std::int64_t kLine = 16;  // words of a cache line
+
+std::int64_t rounded_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
+
+std::size_t bytes_of(std::int64_t words) { return Scratch::aligned(std::size_t(words) * sizeof(float)); }
+
+/// The tiles of `windows` [h, w], seen in images [h, w, channels].
+Tiling tiling(std::int64_t h, std::int64_t w, std::int64_t channels, std::int64_t lo_h, std::int64_t lo_w,
+              std::int64_t windows_h, std::int64_t windows_w) {
+  return {h, w, channels, lo_h, lo_w, (windows_h + kOut - 1) / kOut, (windows_w + kOut - 1) / kOut};
+}
+
+std::int64_t tiles_of(const ConvShape& s, const Tiling& t) { return s.n * t.down * t.across; }
+
+/// Words between points or rows are not a multiple of a page, or all would compete for the same sets of the
+/// first cache.
+constexpr std::int64_t kApart = kLine;
+
+/// Results from images, or images' gradients from results' gradients: those are results, too, of filters
+/// turned round.
+struct Forward {
+  const Convolution& c;
+  const Steps& run = steps(c.from, c.to);
+  const bool gradient = c.part == ConvPart::images;
+  const ConvShape& s = c.shape;
+  const Tiling in = gradient ? tiling(s.oh, s.ow, s.cout, kTaps - 1 - s.lo_h, kTaps - 1 - s.lo_w, s.h, s.w)
+                             : tiling(s.h, s.w, s.cin, s.lo_h, s.lo_w, s.oh, s.ow);
+  const Tiling out =
+      gradient ? tiling(s.h, s.w, s.cin, 0, 0, s.h, s.w) : tiling(s.oh, s.ow, s.cout, 0, 0, s.oh, s.ow);
+  const std::int64_t depth = (in.channels + run.terms - 1) / run.terms;
+  const std::int64_t panels = (out.channels + run.columns - 1) / run.columns;
+  const std::int64_t panel = kPoints * depth * run.columns;
+  const std::int64_t row = rounded_up(rounded_up(in.channels, run.vector) / run.terms, kLine) + kApart;
+  const Chunks blocks{tiles_of(s, out), tiles_at_once(), run.rows};
+  const std::int64_t plane = blocks.end(0) * row + kApart;
+
+  /// As many as fill half of a 1 MiB L2 cache, which they share with one panel of the filters; but each block
+  /// reads all filters once, and there should be blocks for many threads.
+  std::int64_t tiles_at_once() const {
+    constexpr std::int64_t kWords = 144 * 1024, kBlocks = 32;
+    const std::int64_t shared = rounded_up((tiles_of(s, out) + kBlocks - 1) / kBlocks, run.rows);
+    const std::int64_t fit = kWords / (kPoints * row) / run.rows * run.rows;
+    return std::max(std::min(fit, std::max(shared, 4 * run.rows)), run.rows);
+  }
+
+  std::size_t zeros() const { return bytes_of(in.channels); }
+  ConvMemory memory() const { return {bytes_of(kPoints * plane), bytes_of(panels * panel) + zeros()}; }
+
+  void operator()(const void* from, const void* filters, void* to) const {
+    const Scratch::Piece whole(whole_scratch(), memory().whole);
+    auto* const turned = whole.as<float>();
+    void* const zero = whole.after<void>(bytes_of(panels * panel));
+    std::memset(zero, 0, zeros());
+    const FilterView view{.filters = filters,
+                          .terms = in.channels,
+                          .columns = out.channels,
+                          .tap = s.cin * s.cout,
+                          .term = gradient ? 1 : s.cout,
+                          .column = gradient ? s.cout : 1,
+                          .flip = gradient};
+    parallel_ranges(panels, 1,
+                    [&](std::int64_t begin, std::int64_t end) { run.filters(view, begin, end, turned); });
+    parallel_for(blocks.count(), [&](std::int64_t block) {
+      const Scratch::Piece piece(chunk_scratch(), memory().chunk);
+      const Words tiles{.data = piece.as<float>(), .plane = plane, .step = row};
+      const std::int64_t begin = blocks.begin(block), end = blocks.end(block);
+      run.rows_of_images({in, from, zero, begin, end}, tiles);
+      run.results({tiles, turned, depth, out, begin, end, to});
+    });
+  }
+};
+
+/// Filters' gradients. Sums over all tiles of the batch are made in one place, piece by piece of the batch:
+/// the tiles of a piece are transformed, all threads at it, then points and rows of the products are shared
+/// out.
+struct Filters {
+  const Convolution& c;
+  const Steps& run = steps(c.from, c.to);
+  const ConvShape& s = c.shape;
+  const Tiling images = tiling(s.h, s.w, s.cin, s.lo_h, s.lo_w, s.oh, s.ow);
+  const Tiling results = tiling(s.oh, s.ow, s.cout, 0, 0, s.oh, s.ow);
+  const std::int64_t panels = (s.cout + run.columns - 1) / run.columns;
+  const std::int64_t ld = panels * run.columns;
+  const std::int64_t step = rounded_up(s.cin, kLine) + kApart;
+  const Chunks pieces{tiles_of(s, results), tiles_at_once(), kTilesAlign};
+  const std::int64_t depth = (pieces.end(0) + run.terms - 1) / run.terms;
+  const std::int64_t left_plane = depth * step + kApart;
+  const std::int64_t right_panel = depth * run.columns, right_plane = panels * right_panel + kApart;
+
+  static constexpr std::int64_t kTilesAlign = 256;
+  /// As many as fill 8 MiB, in caches that cores share. For each piece the sums are read and written.
+  std::int64_t tiles_at_once() const {
+    constexpr std::int64_t kWords = 2 * 1024 * 1024;
+    return std::max(kWords * run.terms / (kPoints * (step + ld)) / kTilesAlign, std::int64_t{1}) *
+           kTilesAlign;
+  }
+
+  std::size_t left() const { return bytes_of(kPoints * left_plane); }
+  std::size_t right() const { return bytes_of(kPoints * right_plane); }
+  std::size_t sums() const { return bytes_of(kPoints * s.cin * ld); }
+  std::size_t zeros() const { return bytes_of(std::max(s.cin, s.cout)); }
+  ConvMemory memory() const { return {0, left() + right() + sums() + zeros()}; }
+
+  void operator()(const void* x, const void* g, void* to) const {
+    const Scratch::Piece whole(whole_scratch(), memory().whole);
+    const Words left_words{
+        .data = whole.as<float>(), .plane = left_plane, .step = step, .panel = run.columns};
+    const Words right_words{
+        .data = whole.after<float>(left()), .plane = right_plane, .step = run.columns, .panel = right_panel};
+    float* const sum = whole.after<float>(left() + right());
+    void* const zero = whole.after<void>(left() + right() + sums());
+    std::memset(zero, 0, zeros());
+    for (std::int64_t piece = 0; piece < pieces.count(); ++piece) {
+      const std::int64_t first = pieces.begin(piece), count = pieces.end(piece) - first;
+      parallel_ranges(
+          count, 32,
+          [&](std::int64_t begin, std::int64_t end) {
+            const auto from = [&](Words words) {
+              words.data += begin / run.terms * words.step;
+              return words;
+            };
+            run.terms_of_images({images, x, zero, first + begin, first + end}, from(left_words));
+            run.terms_of_results({results, g, zero, first + begin, first + end}, from(right_words));
+          },
+          run.terms);
+      const Chunks rows(s.cin, 128);
+      parallel_for(kPoints * rows.count(), [&](std::int64_t index) {
+        const std::int64_t point = index / rows.count(), begin = rows.begin(index % rows.count());
+        run.sum_terms({.left = left_words.data + point * left_plane + begin,
+                       .left_step = step,
+                       .right = right_words.data + point * right_plane,
+                       .right_panel = right_panel,
+                       .depth = (count + run.terms - 1) / run.terms,
+                       .sums = sum + (point * s.cin + begin) * ld,
+                       .rows = rows.end(index % rows.count()) - begin,
+                       .columns = s.cout,
+                       .ld = ld,
+                       .add = piece > 0});
+      });
+    }
+    parallel_ranges(s.cin, std::max<std::int64_t>(4096 / s.cout, 1),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      run.filter_gradients({sum, s.cin, s.cout, ld, to, begin, end});
+                    });
+  }
+};
+
+}  // namespace
+
+Winograd winograd_use() { return use(); }
+void use_winograd(Winograd value) { use() = value; }
+
+void convolve_winograd(const Convolution& c, const void* a, const void* b, void* to) {
+  c.part == ConvPart::filters ? Filters{c}(a, b, to) : Forward{c}(a, b, to);
+}
+
+ConvMemory winograd_memory(const Convolution& c) {
+  return c.part == ConvPart::filters ? Filters{c}.memory() : Forward{c}.memory();
+}
+
+}  // namespace tapestry::kernels
