@@ -95,9 +95,9 @@ struct Forward {
   }
 };
 
-/// Filters' gradients. Sums over all tiles of the batch are made in one place, piece by piece of the batch:
-/// the tiles of a piece are transformed, all threads at it, then points and rows of the products are shared
-/// out.
+/// Filters' gradients: sums over all tiles of the batch. Where the sums are small, slices of the batch have
+/// their own, and transform as many tiles at a time as fit into L2. Where they are large, all threads work on
+/// one piece of the batch at a time, in a cache that they share: first at its tiles, then at its products.
 struct Filters {
   const Convolution& c;
   const Steps& run = steps(c.from, c.to);
@@ -106,37 +106,62 @@ struct Filters {
   const Tiling results = tiling(s.oh, s.ow, s.cout, 0, 0, s.oh, s.ow);
   const std::int64_t panels = (s.cout + run.columns - 1) / run.columns;
   const std::int64_t ld = panels * run.columns;
+  const std::int64_t size = kPoints * s.cin * ld;  // of the sums
   const std::int64_t step = rounded_up(s.cin, kLine) + kApart;
-  const Chunks pieces{tiles_of(s, results), tiles_at_once(), kTilesAlign};
-  const std::int64_t depth = (pieces.end(0) + run.terms - 1) / run.terms;
+  const bool sliced = size <= 128 * 1024;
+  const Chunks slices = sliced ? filter_slices(s.n) : Chunks(s.n, s.n);
+  const std::int64_t most = tiles_at_once();
+  const std::int64_t depth = most / run.terms;
   const std::int64_t left_plane = depth * step + kApart;
   const std::int64_t right_panel = depth * run.columns, right_plane = panels * right_panel + kApart;
 
-  static constexpr std::int64_t kTilesAlign = 256;
-  /// As many as fill 8 MiB, in caches that cores share. For each piece the sums are read and written.
   std::int64_t tiles_at_once() const {
-    constexpr std::int64_t kWords = 2 * 1024 * 1024;
-    return std::max(kWords * run.terms / (kPoints * (step + ld)) / kTilesAlign, std::int64_t{1}) *
-           kTilesAlign;
+    const std::int64_t words = sliced ? 128 * 1024 : 2 * 1024 * 1024, align = sliced ? 16 : 256;
+    const std::int64_t fit = words * run.terms / (kPoints * (step + ld)) / align * align;
+    return std::clamp(fit, align, rounded_up(tiles_of(s, results), align));
   }
 
   std::size_t left() const { return bytes_of(kPoints * left_plane); }
   std::size_t right() const { return bytes_of(kPoints * right_plane); }
-  std::size_t sums() const { return bytes_of(kPoints * s.cin * ld); }
   std::size_t zeros() const { return bytes_of(std::max(s.cin, s.cout)); }
-  ConvMemory memory() const { return {0, left() + right() + sums() + zeros()}; }
+  std::size_t sums() const { return bytes_of(size * slices.count()); }
+  ConvMemory memory() const {
+    const std::size_t operands = left() + right();
+    return {sliced ? operands : 0, sums() + zeros() + (sliced ? 0 : operands)};
+  }
 
   void operator()(const void* x, const void* g, void* to) const {
     const Scratch::Piece whole(whole_scratch(), memory().whole);
-    const Words left_words{
-        .data = whole.as<float>(), .plane = left_plane, .step = step, .panel = run.columns};
-    const Words right_words{
-        .data = whole.after<float>(left()), .plane = right_plane, .step = run.columns, .panel = right_panel};
-    float* const sum = whole.after<float>(left() + right());
-    void* const zero = whole.after<void>(left() + right() + sums());
+    auto* const sum = whole.as<float>();
+    void* const zero = whole.after<void>(sums());
     std::memset(zero, 0, zeros());
-    for (std::int64_t piece = 0; piece < pieces.count(); ++piece) {
-      const std::int64_t first = pieces.begin(piece), count = pieces.end(piece) - first;
+    if (sliced) {
+      parallel_for(slices.count(), [&](std::int64_t slice) {
+        const Scratch::Piece piece(chunk_scratch(), memory().chunk);
+        const std::int64_t tiles = results.down * results.across;
+        add_tiles(x, g, zero, slices.begin(slice) * tiles, slices.end(slice) * tiles, piece.as<float>(),
+                  piece.after<float>(left()), sum + slice * size);
+      });
+      add_up(sum, sum + size, size, slices.count(), size);
+    } else {
+      add_tiles(x, g, zero, 0, tiles_of(s, results), whole.after<float>(sums() + zeros()),
+                whole.after<float>(sums() + zeros() + left()), sum);
+    }
+    parallel_ranges(s.cin, std::max<std::int64_t>(4096 / s.cout, 1),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      run.filter_gradients({sum, s.cin, s.cout, ld, to, begin, end});
+                    });
+  }
+
+  /// The sums over the tiles [first, last). In parallel, unless in a slice.
+  void add_tiles(const void* x, const void* g, const void* zero, std::int64_t first, std::int64_t last,
+                 float* left_words, float* right_words, float* sum) const {
+    const Words of_images{.data = left_words, .plane = left_plane, .step = step, .panel = run.columns};
+    const Words of_results{
+        .data = right_words, .plane = right_plane, .step = run.columns, .panel = right_panel};
+    const Chunks rows(s.cin, 128);
+    for (std::int64_t piece = first; piece < last; piece += most) {
+      const std::int64_t count = std::min(most, last - piece);
       parallel_ranges(
           count, 32,
           [&](std::int64_t begin, std::int64_t end) {
@@ -144,29 +169,24 @@ struct Filters {
               words.data += begin / run.terms * words.step;
               return words;
             };
-            run.terms_of_images({images, x, zero, first + begin, first + end}, from(left_words));
-            run.terms_of_results({results, g, zero, first + begin, first + end}, from(right_words));
+            run.terms_of_images({images, x, zero, piece + begin, piece + end}, from(of_images));
+            run.terms_of_results({results, g, zero, piece + begin, piece + end}, from(of_results));
           },
           run.terms);
-      const Chunks rows(s.cin, 128);
       parallel_for(kPoints * rows.count(), [&](std::int64_t index) {
         const std::int64_t point = index / rows.count(), begin = rows.begin(index % rows.count());
-        run.sum_terms({.left = left_words.data + point * left_plane + begin,
+        run.sum_terms({.left = left_words + point * left_plane + begin,
                        .left_step = step,
-                       .right = right_words.data + point * right_plane,
+                       .right = right_words + point * right_plane,
                        .right_panel = right_panel,
                        .depth = (count + run.terms - 1) / run.terms,
                        .sums = sum + (point * s.cin + begin) * ld,
                        .rows = rows.end(index % rows.count()) - begin,
                        .columns = s.cout,
                        .ld = ld,
-                       .add = piece > 0});
+                       .add = piece > first});
       });
     }
-    parallel_ranges(s.cin, std::max<std::int64_t>(4096 / s.cout, 1),
-                    [&](std::int64_t begin, std::int64_t end) {
-                      run.filter_gradients({sum, s.cin, s.cout, ld, to, begin, end});
-                    });
   }
 };
 

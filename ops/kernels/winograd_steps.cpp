@@ -40,11 +40,18 @@ struct Place {
     y = 0;
     ++image;
   }
-  /// The elements before the tile's pixel (i, j), or -1 outside of the image.
-  std::int64_t pixel(std::int64_t i, std::int64_t j) const {
-    const std::int64_t row = y * kOut - t.lo_h + i, column = x * kOut - t.lo_w + j;
-    if (row < 0 || row >= t.h || column < 0 || column >= t.w) return -1;
-    return ((image * t.h + row) * t.w + column) * t.channels;
+  /// Where the tile's first size x size pixels are in `images`; `outside` for those outside of the image.
+  template <int kSize, class T>
+  HWY_INLINE void find_pixels(T* images, T* outside, T* (&pixels)[kSize * kSize]) const {
+    const std::int64_t row = y * kOut - t.lo_h, column = x * kOut - t.lo_w;
+    T* first = images + ((image * t.h + row) * t.w + column) * t.channels;
+    for (int i = 0; i < kSize; ++i, first += t.w * t.channels) {
+      const bool inside = row + i >= 0 && row + i < t.h;
+      for (int j = 0; j < kSize; ++j) {
+        T* pixel = first + j * t.channels;
+        pixels[i * kSize + j] = inside && column + j >= 0 && column + j < t.w ? pixel : outside;
+      }
+    }
   }
 };
 
@@ -56,10 +63,7 @@ HWY_INLINE void read_tiles(const Reading& r, const Store& store) {
   Place place(r.tiling, r.begin);
   for (std::int64_t tile = 0; tile < r.end - r.begin; ++tile, place.advance()) {
     const From* pixels[size * size];
-    for (int i = 0; i < size * size; ++i) {
-      const std::int64_t at = place.pixel(i / size, i % size);
-      pixels[i] = at < 0 ? static_cast<const From*>(r.zeros) : images + at;
-    }
+    place.find_pixels<size>(images, static_cast<const From*>(r.zeros), pixels);
     std::int64_t channel = 0;
     for (; channel + kLanes <= r.tiling.channels; channel += kLanes) {
       V x[kPoints];
@@ -78,7 +82,8 @@ HWY_INLINE void read_tiles(const Reading& r, const Store& store) {
 }
 
 template <class Arithmetic, class From>
-void rows_of_images(const Reading& r, const Words& to) {
+void rows_of_images(const Reading& r, const Words& words) {
+  const Words to = words;  // which nothing else can change
   read_tiles<OfImages, From>(r, [&](std::int64_t tile, std::int64_t channel, const V* x) HWY_ATTR {
     float* const at = to.data + tile * to.step + channel / Arithmetic::terms;
 #pragma GCC unroll 16
@@ -87,7 +92,8 @@ void rows_of_images(const Reading& r, const Words& to) {
 }
 
 template <class Arithmetic, class From, class Transform>
-void terms_of(const Reading& r, const Words& to) {
+void terms_of(const Reading& r, const Words& words) {
+  const Words to = words;  // which nothing else can change
   read_tiles<Transform, From>(r, [&](std::int64_t tile, std::int64_t channel, const V* x) HWY_ATTR {
     float* const at =
         to.data + tile / Arithmetic::terms * to.step + channel / kColumns * to.panel + channel % kColumns;
@@ -101,8 +107,8 @@ void terms_of(const Reading& r, const Words& to) {
 template <class Arithmetic, class To>
 HWY_INLINE void write_tile(const float* sums, std::int64_t plane, const Place& place, std::int64_t channel,
                            To* results) {
-  std::int64_t pixels[kOut * kOut];
-  for (int i = 0; i < kOut * kOut; ++i) pixels[i] = place.pixel(i / kOut, i % kOut);
+  To* pixels[kOut * kOut];
+  place.find_pixels<kOut>(results, static_cast<To*>(nullptr), pixels);
   const std::int64_t end = std::min(channel + kColumns, place.t.channels);
   for (; channel < end; channel += kLanes, sums += kLanes) {
     V x[kPoints];
@@ -111,7 +117,7 @@ HWY_INLINE void write_tile(const float* sums, std::int64_t plane, const Place& p
     transform<ToResults>(x);
 #pragma GCC unroll 4
     for (int i = 0; i < kOut * kOut; ++i) {
-      if (pixels[i] >= 0) store<Arithmetic>(x[i], results + pixels[i] + channel, end - channel);
+      if (pixels[i]) store<Arithmetic>(x[i], pixels[i] + channel, end - channel);
     }
   }
 }

@@ -93,6 +93,16 @@ HWY_INLINE void store(V v, bf16* to) {
 template <class T>
 HWY_INLINE V load(const T* from, std::int64_t count) {
   if (count >= kLanes) return load(from);
+#if HWY_TARGET == HWY_AVX3
+  if constexpr (std::is_same_v<T, bf16>) {
+    const U16 d;
+    const auto bits =
+        hn::MaskedLoad(hn::FirstN(d, std::size_t(count)), d, reinterpret_cast<const std::uint16_t*>(from));
+    return hn::BitCast(F(), hn::ShiftLeft<16>(hn::PromoteTo(U32(), bits)));
+  } else {
+    return hn::MaskedLoad(hn::FirstN(F(), std::size_t(count)), F(), from);
+  }
+#endif
   alignas(64) T copy[kLanes] = {};
   std::memcpy(copy, from, std::size_t(count) * sizeof(T));
   return load(copy);
