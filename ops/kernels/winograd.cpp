@@ -95,98 +95,75 @@ struct Forward {
   }
 };
 
-/// Filters' gradients: sums over all tiles of the batch. Where the sums are small, slices of the batch have
-/// their own, and transform as many tiles at a time as fit into L2. Where they are large, all threads work on
-/// one piece of the batch at a time, in a cache that they share: first at its tiles, then at its products.
+/// Filters' gradients. Slices of the batch have sums of their own, so that no thread reads what another has
+/// just written, until the sums are added up.
 struct Filters {
   const Convolution& c;
   const Steps& run = steps(c.from, c.to);
   const ConvShape& s = c.shape;
   const Tiling images = tiling(s.h, s.w, s.cin, s.lo_h, s.lo_w, s.oh, s.ow);
   const Tiling results = tiling(s.oh, s.ow, s.cout, 0, 0, s.oh, s.ow);
+  const Chunks slices = filter_slices(s.n);
   const std::int64_t panels = (s.cout + run.columns - 1) / run.columns;
-  const std::int64_t ld = panels * run.columns;
-  const std::int64_t size = kPoints * s.cin * ld;  // of the sums
+  const std::int64_t ld = panels * run.columns, size = kPoints * s.cin * ld;  // of the sums
   const std::int64_t step = rounded_up(s.cin, kLine) + kApart;
-  const bool sliced = size <= 128 * 1024;
-  const Chunks slices = sliced ? filter_slices(s.n) : Chunks(s.n, s.n);
-  const std::int64_t most = tiles_at_once();
-  const std::int64_t depth = most / run.terms;
+  const std::int64_t most = tiles_at_once(), depth = most / run.terms;
   const std::int64_t left_plane = depth * step + kApart;
   const std::int64_t right_panel = depth * run.columns, right_plane = panels * right_panel + kApart;
 
+  /// As many as fill half of a 1 MiB L2 cache. Where the sums do not fit into it either, they are read and
+  /// written for each of these pieces, so the piece is as large.
   std::int64_t tiles_at_once() const {
-    const std::int64_t words = sliced ? 128 * 1024 : 2 * 1024 * 1024, align = sliced ? 16 : 256;
-    const std::int64_t fit = words * run.terms / (kPoints * (step + ld)) / align * align;
-    return std::clamp(fit, align, rounded_up(tiles_of(s, results), align));
+    constexpr std::int64_t kWords = 128 * 1024, kAlign = 16;
+    const std::int64_t fit = std::max(kWords, size) * run.terms / (kPoints * (step + ld));
+    const std::int64_t all = slices.end(0) * results.down * results.across;
+    return rounded_up(std::clamp<std::int64_t>(fit / kAlign * kAlign, kAlign, all), kAlign);
   }
 
   std::size_t left() const { return bytes_of(kPoints * left_plane); }
   std::size_t right() const { return bytes_of(kPoints * right_plane); }
   std::size_t zeros() const { return bytes_of(std::max(s.cin, s.cout)); }
   std::size_t sums() const { return bytes_of(size * slices.count()); }
-  ConvMemory memory() const {
-    const std::size_t operands = left() + right();
-    return {sliced ? operands : 0, sums() + zeros() + (sliced ? 0 : operands)};
-  }
+  ConvMemory memory() const { return {left() + right(), sums() + zeros()}; }
 
   void operator()(const void* x, const void* g, void* to) const {
     const Scratch::Piece whole(whole_scratch(), memory().whole);
     auto* const sum = whole.as<float>();
     void* const zero = whole.after<void>(sums());
     std::memset(zero, 0, zeros());
-    if (sliced) {
-      parallel_for(slices.count(), [&](std::int64_t slice) {
-        const Scratch::Piece piece(chunk_scratch(), memory().chunk);
-        const std::int64_t tiles = results.down * results.across;
-        add_tiles(x, g, zero, slices.begin(slice) * tiles, slices.end(slice) * tiles, piece.as<float>(),
-                  piece.after<float>(left()), sum + slice * size);
-      });
-      add_up(sum, sum + size, size, slices.count(), size);
-    } else {
-      add_tiles(x, g, zero, 0, tiles_of(s, results), whole.after<float>(sums() + zeros()),
-                whole.after<float>(sums() + zeros() + left()), sum);
-    }
+    parallel_for(slices.count(), [&](std::int64_t slice) {
+      const Scratch::Piece piece(chunk_scratch(), memory().chunk);
+      const Words of_images{
+          .data = piece.as<float>(), .plane = left_plane, .step = step, .panel = run.columns};
+      const Words of_results{.data = piece.after<float>(left()),
+                             .plane = right_plane,
+                             .step = run.columns,
+                             .panel = right_panel};
+      const std::int64_t tiles = results.down * results.across, last = slices.end(slice) * tiles;
+      const std::int64_t first = slices.begin(slice) * tiles;
+      for (std::int64_t begin = first; begin < last; begin += most) {
+        const std::int64_t end = std::min(begin + most, last);
+        run.terms_of_images({images, x, zero, begin, end}, of_images);
+        run.terms_of_results({results, g, zero, begin, end}, of_results);
+        for (std::int64_t point = 0; point < kPoints; ++point) {
+          run.sum_terms({.left = of_images.data + point * left_plane,
+                         .left_step = step,
+                         .right = of_results.data + point * right_plane,
+                         .right_panel = right_panel,
+                         .depth = (end - begin + run.terms - 1) / run.terms,
+                         .sums = sum + slice * size + point * s.cin * ld,
+                         .rows = s.cin,
+                         .columns = s.cout,
+                         .ld = ld,
+                         .add = begin > first});
+        }
+      }
+    });
+    add_up(sum, sum + size, size, slices.count(), size);
     parallel_ranges(s.cin, std::max<std::int64_t>(4096 / s.cout, 1),
                     [&](std::int64_t begin, std::int64_t end) {
                       run.filter_gradients({sum, s.cin, s.cout, ld, to, begin, end});
                     });
-  }
-
-  /// The sums over the tiles [first, last). In parallel, unless in a slice.
-  void add_tiles(const void* x, const void* g, const void* zero, std::int64_t first, std::int64_t last,
-                 float* left_words, float* right_words, float* sum) const {
-    const Words of_images{.data = left_words, .plane = left_plane, .step = step, .panel = run.columns};
-    const Words of_results{
-        .data = right_words, .plane = right_plane, .step = run.columns, .panel = right_panel};
-    const Chunks rows(s.cin, 128);
-    for (std::int64_t piece = first; piece < last; piece += most) {
-      const std::int64_t count = std::min(most, last - piece);
-      parallel_ranges(
-          count, 32,
-          [&](std::int64_t begin, std::int64_t end) {
-            const auto from = [&](Words words) {
-              words.data += begin / run.terms * words.step;
-              return words;
-            };
-            run.terms_of_images({images, x, zero, piece + begin, piece + end}, from(of_images));
-            run.terms_of_results({results, g, zero, piece + begin, piece + end}, from(of_results));
-          },
-          run.terms);
-      parallel_for(kPoints * rows.count(), [&](std::int64_t index) {
-        const std::int64_t point = index / rows.count(), begin = rows.begin(index % rows.count());
-        run.sum_terms({.left = left_words + point * left_plane + begin,
-                       .left_step = step,
-                       .right = right_words + point * right_plane,
-                       .right_panel = right_panel,
-                       .depth = (count + run.terms - 1) / run.terms,
-                       .sums = sum + (point * s.cin + begin) * ld,
-                       .rows = rows.end(index % rows.count()) - begin,
-                       .columns = s.cout,
-                       .ld = ld,
-                       .add = piece > first});
-      });
-    }
   }
 };
 
