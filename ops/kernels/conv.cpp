@@ -1,6 +1,7 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/conv_parts.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
+#include <tapestry/ops/kernels/gemm_tile.hpp>
 #include <tapestry/ops/kernels/onednn.hpp>
 #include <tapestry/ops/kernels/winograd.hpp>
 
@@ -27,10 +28,11 @@ bool by_winograd(const Convolution& c) {
                         s.stride_w == 1 && s.dilation_h == 1 && s.dilation_w == 1 && s.groups == 1;
   if (!possible || winograd_use() == Winograd::never) return false;
   if (winograd_use() == Winograd::wherever_possible) return true;
+  if (!has_kernels()) return false;  // OpenBLAS is faster than one lane
   // AMX multiplies bf16 so fast that it is no use to multiply less.
   if (c.from == DType::bf16 && onednn_in_use() && cpu_has_amx()) return false;
   // Transforms are work for each channel, products for each pair of channels.
-  return std::min(s.cin, s.cout) >= 16;
+  return std::min(s.cin, s.cout) >= 24;
 }
 
 std::int64_t elements(const Convolution& c) {

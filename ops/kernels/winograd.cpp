@@ -23,7 +23,8 @@ std::atomic<Winograd>& use() {
   return value;
 }
 
-constexpr std::int64_t kLine = 16;  // words of a cache line
+constexpr std::int64_t kLarge = std::int64_t{32} << 20;  // bytes
+constexpr std::int64_t kLine = 16;                       // words of a cache line
 
 std::int64_t rounded_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
 
@@ -37,9 +38,13 @@ Tiling tiling(std::int64_t h, std::int64_t w, std::int64_t channels, std::int64_
 
 std::int64_t tiles_of(const ConvShape& s, const Tiling& t) { return s.n * t.down * t.across; }
 
-/// Words between points or rows are not a multiple of a page, or all would compete for the same sets of the
-/// first cache.
+/// Points, and rows of many words, are not apart by what divides a page, or they would compete for the same
+/// sets of the first cache.
 constexpr std::int64_t kApart = kLine;
+std::int64_t row_of(std::int64_t words) {
+  const std::int64_t whole = rounded_up(words, kLine);
+  return whole < 4 * kLine ? whole : whole + kApart;
+}
 
 /// Results from images, or images' gradients from results' gradients: those are results, too, of filters
 /// turned round.
@@ -55,16 +60,17 @@ struct Forward {
   const std::int64_t depth = (in.channels + run.terms - 1) / run.terms;
   const std::int64_t panels = (out.channels + run.columns - 1) / run.columns;
   const std::int64_t panel = kPoints * depth * run.columns;
-  const std::int64_t row = rounded_up(rounded_up(in.channels, run.vector) / run.terms, kLine) + kApart;
+  const std::int64_t row = row_of(rounded_up(in.channels, run.vector) / run.terms);
   const Chunks blocks{tiles_of(s, out), tiles_at_once(), run.rows};
   const std::int64_t plane = blocks.end(0) * row + kApart;
 
-  /// As many as fill half of a 1 MiB L2 cache, which they share with one panel of the filters; but each block
-  /// reads all filters once, and there should be blocks for many threads.
+  /// Twice the words of a panel of the filters, with which they share a 1 MiB L2 cache. But each block reads
+  /// all filters once, and there should be blocks for many threads.
   std::int64_t tiles_at_once() const {
-    constexpr std::int64_t kWords = 144 * 1024, kBlocks = 32;
+    constexpr std::int64_t kLeast = 48 * 1024, kMost = 144 * 1024, kBlocks = 32;
+    const std::int64_t words = std::clamp(2 * panel, kLeast, kMost);
+    const std::int64_t fit = words / (kPoints * row) / run.rows * run.rows;
     const std::int64_t shared = rounded_up((tiles_of(s, out) + kBlocks - 1) / kBlocks, run.rows);
-    const std::int64_t fit = kWords / (kPoints * row) / run.rows * run.rows;
     return std::max(std::min(fit, std::max(shared, 4 * run.rows)), run.rows);
   }
 
@@ -76,6 +82,8 @@ struct Forward {
     auto* const turned = whole.as<float>();
     void* const zero = whole.after<void>(bytes_of(panels * panel));
     std::memset(zero, 0, zeros());
+    // What no cache would keep until it is read.
+    const bool past_caches = s.n * out.h * out.w * out.channels * std::int64_t(size_of(c.to)) >= kLarge;
     const FilterView view{.filters = filters,
                           .terms = in.channels,
                           .columns = out.channels,
@@ -90,7 +98,7 @@ struct Forward {
       const Words tiles{.data = piece.as<float>(), .plane = plane, .step = row};
       const std::int64_t begin = blocks.begin(block), end = blocks.end(block);
       run.rows_of_images({in, from, zero, begin, end}, tiles);
-      run.results({tiles, turned, depth, out, begin, end, to});
+      run.results({tiles, turned, depth, out, begin, end, to, past_caches});
     });
   }
 };
@@ -103,21 +111,28 @@ struct Filters {
   const ConvShape& s = c.shape;
   const Tiling images = tiling(s.h, s.w, s.cin, s.lo_h, s.lo_w, s.oh, s.ow);
   const Tiling results = tiling(s.oh, s.ow, s.cout, 0, 0, s.oh, s.ow);
-  const Chunks slices = filter_slices(s.n);
   const std::int64_t panels = (s.cout + run.columns - 1) / run.columns;
   const std::int64_t ld = panels * run.columns, size = kPoints * s.cin * ld;  // of the sums
-  const std::int64_t step = rounded_up(s.cin, kLine) + kApart;
+  const Chunks slices{s.n, images_of_slice()};
+  const std::int64_t step = row_of(s.cin);
   const std::int64_t most = tiles_at_once(), depth = most / run.terms;
   const std::int64_t left_plane = depth * step + kApart;
   const std::int64_t right_panel = depth * run.columns, right_plane = panels * right_panel + kApart;
 
+  /// At most 16 slices, and fewer for small images, for whose few tiles it does not pay to add up more sums.
+  std::int64_t images_of_slice() const {
+    const std::int64_t tiles = results.down * results.across, least = size > kWords ? 1000 : 100;
+    return std::max(filter_slices(s.n).end(0), (least + tiles - 1) / tiles);
+  }
+
   /// As many as fill half of a 1 MiB L2 cache. Where the sums do not fit into it either, they are read and
   /// written for each of these pieces, so the piece is as large.
+  static constexpr std::int64_t kWords = 128 * 1024;
   std::int64_t tiles_at_once() const {
-    constexpr std::int64_t kWords = 128 * 1024, kAlign = 16;
+    constexpr std::int64_t kAlign = 16;
     const std::int64_t fit = std::max(kWords, size) * run.terms / (kPoints * (step + ld));
     const std::int64_t all = slices.end(0) * results.down * results.across;
-    return rounded_up(std::clamp<std::int64_t>(fit / kAlign * kAlign, kAlign, all), kAlign);
+    return rounded_up(std::min(std::max(fit / kAlign * kAlign, kAlign), all), kAlign);
   }
 
   std::size_t left() const { return bytes_of(kPoints * left_plane); }

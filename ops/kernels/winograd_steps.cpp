@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <type_traits>
+#include <cstdint>
 #include <utility>
 
 // The order matters.
@@ -12,6 +12,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "tapestry/ops/kernels/winograd_steps.cpp"
 #include <hwy/foreach_target.h>
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include <tapestry/ops/kernels/winograd_transforms-inl.hpp>
 #include <tapestry/ops/kernels/winograd_words-inl.hpp>
@@ -106,18 +107,24 @@ void terms_of(const Reading& r, const Words& words) {
 /// From the sums of one tile's points, `plane` apart, for the channels from `channel` on.
 template <class Arithmetic, class To>
 HWY_INLINE void write_tile(const float* sums, std::int64_t plane, const Place& place, std::int64_t channel,
-                           To* results) {
+                           To* results, bool past_caches) {
   To* pixels[kOut * kOut];
   place.find_pixels<kOut>(results, static_cast<To*>(nullptr), pixels);
-  const std::int64_t end = std::min(channel + kColumns, place.t.channels);
-  for (; channel < end; channel += kLanes, sums += kLanes) {
-    V x[kPoints];
+  const std::int64_t count = std::min(kColumns, place.t.channels - channel);
+  V x[2][kPoints];
+  for (std::int64_t v = 0; v * kLanes < count; ++v) {
 #pragma GCC unroll 16
-    for (int p = 0; p < kPoints; ++p) x[p] = hn::Load(F(), sums + p * plane);
-    transform<ToResults>(x);
-#pragma GCC unroll 4
-    for (int i = 0; i < kOut * kOut; ++i) {
-      if (pixels[i]) store<Arithmetic>(x[i], pixels[i] + channel, end - channel);
+    for (int p = 0; p < kPoints; ++p) x[v][p] = hn::Load(F(), sums + p * plane + v * kLanes);
+    transform<ToResults>(x[v]);
+  }
+  for (int i = 0; i < kOut * kOut; ++i) {
+    if (!pixels[i]) continue;
+    To* const to = pixels[i] + channel;
+    if (count == kColumns) {
+      store_two<Arithmetic>(x[0][i], x[1][i], to, past_caches);
+    } else {
+      for (std::int64_t v = 0; v * kLanes < count; ++v)
+        store<Arithmetic>(x[v][i], to + v * kLanes, count - v * kLanes);
     }
   }
 }
@@ -235,6 +242,8 @@ template <class Arithmetic, class To>
 void results(const ResultBlock& b) {
   const std::int64_t channels = b.tiling.channels;
   constexpr std::int64_t plane = kRows * kColumns;
+  const bool past_caches =
+      b.past_caches && channels % kColumns == 0 && reinterpret_cast<std::uintptr_t>(b.results) % 64 == 0;
   alignas(64) float sums[kPoints * plane];  // of one block of registers: they stay in the first cache
   for (std::int64_t channel = 0; channel < channels; channel += kColumns) {
     const float* const filters = b.filters + channel * kPoints * b.depth;
@@ -252,9 +261,11 @@ void results(const ResultBlock& b) {
       }
       Place place(b.tiling, b.begin + begin);
       for (std::int64_t row = 0; row < end - begin; ++row, place.advance())
-        write_tile<Arithmetic>(sums + row * kColumns, plane, place, channel, static_cast<To*>(b.results));
+        write_tile<Arithmetic>(sums + row * kColumns, plane, place, channel, static_cast<To*>(b.results),
+                               past_caches);
     });
   }
+  if (past_caches) hwy::FlushStream();
 }
 
 /// Words of a sum at a time: a panel of the right operand stays in the first cache while all rows use it.

@@ -58,6 +58,7 @@ struct ResultBlock {
   Tiling tiling;
   std::int64_t begin = 0, end = 0;
   void* results = nullptr;
+  bool past_caches = false;  // stored so, where that is possible
 };
 
 /// Sums over tiles, of one point: sums[row][column] += left[word][row] * right[word][column].

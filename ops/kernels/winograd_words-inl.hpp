@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #if defined(TAPESTRY_KERNELS_WINOGRAD_WORDS_INL) == defined(HWY_TARGET_TOGGLE)
@@ -87,6 +88,32 @@ HWY_INLINE void store(V v, float* to) {
 template <class Arithmetic>
 HWY_INLINE void store(V v, bf16* to) {
   hn::StoreU(Arithmetic::round(v), U16(), reinterpret_cast<std::uint16_t*>(to));
+}
+
+/// Two vectors of neighbours. Past the caches only where `to` is a multiple of 64 bytes.
+template <class Arithmetic>
+HWY_INLINE void store_two(V a, V b, float* to, bool past_caches) {
+  if (past_caches) {
+    hn::Stream(a, F(), to);
+    hn::Stream(b, F(), to + kLanes);
+  } else {
+    hn::StoreU(a, F(), to);
+    hn::StoreU(b, F(), to + kLanes);
+  }
+}
+template <class Arithmetic>
+HWY_INLINE void store_two(V a, V b, bf16* to, bool past_caches) {
+#if HWY_TARGET == HWY_AVX3  // a whole cache line
+  const hn::Twice<U16> d;
+  const auto both = hn::Combine(d, Arithmetic::round(b), Arithmetic::round(a));
+  auto* const bits = reinterpret_cast<std::uint16_t*>(to);
+  if (past_caches) return hn::Stream(both, d, bits);
+  hn::StoreU(both, d, bits);
+#else
+  (void)past_caches;
+  store<Arithmetic>(a, to);
+  store<Arithmetic>(b, to + kLanes);
+#endif
 }
 
 /// The first `count` of a vector's elements, the others 0.

@@ -1,33 +1,24 @@
-// The convolution kernels, oneDNN's and ours, against loops in f64; what the op refuses.
+// The direct convolution kernels, oneDNN's and ours, against loops in f64; what the op refuses. Those by
+// Winograd's minimal filtering are in winograd.cpp.
+#include "../support/naive_conv.hpp"
 #include "../support/use_onednn.hpp"
+#include "../support/use_winograd.hpp"
 
-#include <tapestry/core/random.hpp>
-#include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/conv.hpp>
-#include <tapestry/ops/kernels/conv.hpp>
 
 #include <cmath>
-#include <cstring>
-#include <limits>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using namespace tapestry::test;
 using kernels::Convolution;
 using kernels::ConvPart;
 using kernels::ConvShape;
+using kernels::Winograd;
 
 namespace {
-
-constexpr ConvPart kParts[] = {ConvPart::results, ConvPart::images, ConvPart::filters};
-
-/// With the extent of its results.
-ConvShape shape(ConvShape s, std::int64_t hi_h, std::int64_t hi_w) {
-  s.oh = (s.h + s.lo_h + hi_h - (s.kh - 1) * s.dilation_h - 1) / s.stride_h + 1;
-  s.ow = (s.w + s.lo_w + hi_w - (s.kw - 1) * s.dilation_w - 1) / s.stride_w + 1;
-  return s;
-}
 
 std::vector<ConvShape> shapes() {
   const auto make = [](std::int64_t n, std::int64_t h, std::int64_t w, std::int64_t cin, std::int64_t kh,
@@ -38,7 +29,7 @@ std::vector<ConvShape> shapes() {
     s.lo_h = s.lo_w = pad;
     s.dilation_h = s.dilation_w = dilation;
     s.groups = groups;
-    return shape(s, pad, pad);
+    return with_results(s, pad, pad);
   };
   std::vector<ConvShape> all = {make(1, 1, 1, 1, 1, 1, 1),
                                 make(3, 8, 7, 3, 2, 2, 24),
@@ -57,82 +48,8 @@ std::vector<ConvShape> shapes() {
                                 make(1, 40, 40, 40, 5, 5, 20, 2),
                                 make(1, 4, 4, 2, 4, 4, 300)};
   ConvShape sides = all[1];  // padded below and to the right only
-  all.push_back(shape(sides, 3, 1));
+  all.push_back(with_results(sides, 3, 1));
   return all;
-}
-
-/// Calls f(image, filter, result) for all that are multiplied.
-template <class F>
-void visit(const ConvShape& s, const F& f) {
-  for (std::int64_t i = 0; i < s.n; ++i)
-    for (std::int64_t y = 0; y < s.oh; ++y)
-      for (std::int64_t x = 0; x < s.ow; ++x)
-        for (std::int64_t ky = 0; ky < s.kh; ++ky)
-          for (std::int64_t kx = 0; kx < s.kw; ++kx) {
-            const std::int64_t row = y * s.stride_h - s.lo_h + ky * s.dilation_h;
-            const std::int64_t column = x * s.stride_w - s.lo_w + kx * s.dilation_w;
-            if (row < 0 || row >= s.h || column < 0 || column >= s.w) continue;
-            for (std::int64_t ci = 0; ci < s.cin_each(); ++ci)
-              for (std::int64_t co = 0; co < s.cout; ++co) {
-                const std::int64_t channel = co / s.cout_each() * s.cin_each() + ci;
-                f(std::size_t(((i * s.h + row) * s.w + column) * s.cin + channel),
-                  std::size_t(((ky * s.kw + kx) * s.cin_each() + ci) * s.cout + co),
-                  std::size_t(((i * s.oh + y) * s.ow + x) * s.cout + co));
-              }
-          }
-}
-
-struct Expected {
-  std::vector<double> values, sizes;  // sizes: the sums of magnitudes, which errors are relative to
-  std::vector<int> terms;
-};
-
-Expected expected(ConvPart part, const ConvShape& s, const Tensor& a, const Tensor& b) {
-  const std::int64_t count = part == ConvPart::results  ? s.results()
-                             : part == ConvPart::images ? s.images()
-                                                        : s.filters();
-  Expected e{std::vector<double>(std::size_t(count)), std::vector<double>(std::size_t(count)),
-             std::vector<int>(std::size_t(count))};
-  const auto x = a.to(DType::f64), y = b.to(DType::f64);
-  const auto p = x.values<double>(), q = y.values<double>();
-  visit(s, [&](std::size_t image, std::size_t filter, std::size_t result) {
-    const std::size_t to = part == ConvPart::results ? result : part == ConvPart::images ? image : filter;
-    const double product = part == ConvPart::results  ? p[image] * q[filter]
-                           : part == ConvPart::images ? p[result] * q[filter]
-                                                      : p[image] * q[result];
-    e.values[to] += product;
-    e.sizes[to] += std::abs(product);
-    ++e.terms[to];
-  });
-  return e;
-}
-
-Tensor drawn(std::int64_t count, DType dtype, std::uint64_t seed) {
-  Random random(seed);
-  Tensor t(DType::f32, {count});
-  for (float& v : t.mutable_values<float>()) v = float(2 * random.uniform() - 1);
-  return t.to(dtype);
-}
-
-struct Operands {
-  Tensor a, b, to;
-};
-Operands operands(const Convolution& c) {
-  const ConvShape& s = c.shape;
-  const std::int64_t a = c.part == ConvPart::images ? s.results() : s.images();
-  const std::int64_t b = c.part == ConvPart::filters ? s.results() : s.filters();
-  const std::int64_t to = c.part == ConvPart::results  ? s.results()
-                          : c.part == ConvPart::images ? s.images()
-                                                       : s.filters();
-  Tensor garbage = Tensor::full<float>({to}, std::numeric_limits<float>::quiet_NaN()).to(c.to);
-  return {drawn(a, c.from, 1), drawn(b, c.from, 2), garbage};
-}
-
-std::string name(const Convolution& c) {
-  const ConvShape& s = c.shape;
-  return text("part ", int(c.part), " of n ", s.n, ", ", s.h, "x", s.w, "x", s.cin, " by ", s.kh, "x", s.kw,
-              "x", s.cout, ", stride ", s.stride_h, ", padding ", s.lo_h, ", groups ", s.groups, ", ",
-              name_of(c.from), " to ", name_of(c.to), kernels::onednn_in_use() ? " by oneDNN" : "");
 }
 
 void check(const Convolution& c) {
@@ -164,12 +81,6 @@ std::vector<Convolution> convolutions() {
   return all;
 }
 
-struct Threads {
-  explicit Threads(int count) { set_thread_count(count); }
-  ~Threads() { set_thread_count(before); }
-  int before = thread_count();
-};
-
 std::string refusal(const Shape& x, const Shape& w, const Conv2dOptions& options = {}) {
   Tape tape;
   try {
@@ -190,16 +101,19 @@ bool says(const std::string& message, std::string_view part) {
 BOOST_AUTO_TEST_SUITE(conv)
 
 BOOST_AUTO_TEST_CASE(ours_equal_loops) {
+  const UseWinograd never(Winograd::never);
   const UseOneDnn without(false);
   for (const Convolution& c : convolutions()) check(c);
 }
 
 BOOST_AUTO_TEST_CASE(those_of_onednn_equal_loops) {
+  const UseWinograd never(Winograd::never);
   const UseOneDnn with(true);
   for (const Convolution& c : convolutions()) check(c);
 }
 
 BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
+  const UseWinograd never(Winograd::never);
   for (const bool onednn : {false, true}) {
     const UseOneDnn use(onednn);
     for (const Convolution& c : convolutions()) {
