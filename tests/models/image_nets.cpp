@@ -160,6 +160,23 @@ BOOST_AUTO_TEST_CASE(learns_a_batch_by_heart) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_penalty_is_of_all_weights) {
+  const auto loss = [](double reg) {
+    const ThreeLayerConvNet net(
+        {.filters = 2, .filter_size = 3, .hidden = 4, .side = 8, .reg = reg, .dtype = DType::f64});
+    double squares = 0;
+    for (const State& s : net.state()) {
+      if (!s.name().ends_with("/weight")) continue;
+      for (const double w : s.value().values<double>()) squares += w * w;
+    }
+    Function value([&](Var x, Var labels) { return net.loss(x, labels, Mode::evaluate); });
+    const Tensor images = Initializer(2, DType::f64).normal("images", {2, 8, 8, 3}, 1);
+    return std::pair(value(images, Tensor::from<std::int64_t>({1, 2}, {2})).item(), squares);
+  };
+  const auto [without, squares] = loss(0);
+  BOOST_TEST(loss(0.3).first - without == 0.15 * squares, boost::test_tools::tolerance(1e-12));
+}
+
 BOOST_AUTO_TEST_CASE(an_image_has_the_same_scores_alone) {
   const Tensor images = Initializer(5).normal("images", {6, 32, 32, 3}, 1);
   for (const Kind& kind : kKinds) {
