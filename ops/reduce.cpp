@@ -96,7 +96,9 @@ std::optional<Var> factored_sum(const Var& x, const Shape& axes) {
   const Shape shape = x.shape();
   if (without(shape, axes) == shape) return x;
   if (const auto inner = algebra::operand_of(x, "neg")) return -sum_along(*inner, axes);
-  if (!is_floating(x.dtype())) return {};
+  // A sum of nothing is 0, whatever it would be multiplied by.
+  const bool of_nothing = std::ranges::any_of(axes, [&](std::int64_t axis) { return shape[int(axis)] == 0; });
+  if (!is_floating(x.dtype()) || of_nothing) return {};
   for (const std::string_view op : {"mul", "div"}) {
     for (int i = 0; i < 2; ++i) {
       const auto a = algebra::operand_of(x, op, i);

@@ -201,6 +201,13 @@ BOOST_AUTO_TEST_CASE(logsumexp_of_huge_values) {
   BOOST_TEST(numbers(gradient(logsumexp(some), some)) == "0 1");
 }
 
+// Found by a random graph: the mean of nothing is NaN, and 0 / NaN isn't 0.
+BOOST_AUTO_TEST_CASE(a_sum_of_nothing_is_0_whatever_its_factors) {
+  Function f = [](Var x, Var c) { return sum(x / c, 1, kKeepDims) + sum(x * c, 1, kKeepDims); };
+  const Tensor nothing(DType::f64, {2, 0}), factor = Tensor::full({2, 1}, std::nan(""));
+  for (const std::int64_t i : {0, 1}) BOOST_TEST(f(nothing, factor).at(i) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(factors_leave_sums) {
   const Type column{DType::f64, {2, 1}};
   const Type row{DType::f64, {3}};
