@@ -36,8 +36,8 @@ struct Example {
 };
 
 /// The op's forward and backward computation as two programs, cut as an autograd cuts them: what the backward
-/// one needs of the forward one and is small, a mean of each row say, is handed over; anything as large as
-/// the operands is computed again from these.
+/// one needs of the forward one and is small, a mean of each row say, or a mask that was drawn, is handed
+/// over; anything as large as the operands is computed again from these.
 class Halves {
  public:
   explicit Halves(const Example& example) {
@@ -76,12 +76,14 @@ class Halves {
     std::vector<bool> before(joint.size());
     const ValueId result = joint.outputs[0];
     for (const ValueId id : ancestors(joint, std::span(&result, 1))) before[id] = true;
-    std::vector<bool> kept(joint.size());
-    for (const ValueId id : ancestors(joint, joint.roots())) {
-      if (before[id]) continue;
+    std::vector<bool> needed(joint.size()), kept(joint.size());
+    for (const ValueId id : ancestors(joint, joint.roots())) needed[id] = !before[id];
+    for (ValueId id = ValueId(joint.size()); id-- > 0;) {
+      if (!needed[id]) continue;
       for (const ValueId input : joint.inputs(id)) {
-        kept[input] =
-            before[input] && joint.node(input).arity > 0 && joint.type(input).shape.elements() <= small;
+        if (!before[input] || joint.node(input).arity == 0) continue;
+        const bool hands_over = joint.type(input).shape.elements() <= small || is_mask(joint, input);
+        (hands_over ? kept : needed)[input] = true;
       }
     }
     Graph first = joint, second = joint;
@@ -97,6 +99,12 @@ class Halves {
     });
     forward_.emplace(first, CompileOptions{});
     backward_.emplace(second, CompileOptions{});
+  }
+
+  static bool is_mask(const Graph& graph, ValueId id) {
+    const auto inputs = graph.inputs(id);
+    return graph.type(id).dtype == DType::boolean &&
+           std::ranges::any_of(inputs, [&](ValueId input) { return graph.is(input, "random_uniform"); });
   }
 
   std::vector<Tensor> forward_arguments_, backward_arguments_;

@@ -48,6 +48,8 @@ class Chunk {
   // Results of reductions
   void clear(const ReducedOutput& reduced, std::byte* accumulators) const;
   void reduce(const ReducedOutput& reduced);
+  void clear_panels();
+  void gather_panels();
   void gather(const ReducedOutput& reduced, std::byte* accumulators, std::int64_t first) const;
 
   const LoopPlan& plan_;
@@ -56,6 +58,7 @@ class Chunk {
   std::byte* accumulators_ = nullptr;
   Extents low_{}, high_{}, at_{};
   std::int64_t slices_ = 0;
+  std::int64_t panel_rows_ = 0;  // that panels hold the sum of
   alignas(kVectorBytes) std::byte arena_[kArenaBytes];
 };
 

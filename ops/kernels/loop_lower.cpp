@@ -7,14 +7,6 @@
 #include <utility>
 
 namespace tapestry::kernels {
-namespace {
-
-// Rows at least so long are gone over one by one where an operand has one value for each; for shorter ones
-// that value is repeated.
-constexpr std::int64_t kLongRow = 64;
-
-}  // namespace
-
 bool Lowering::run() {
   plan_.leaves.clear();
   plan_.steady_steps.clear();
@@ -22,10 +14,12 @@ bool Lowering::run() {
   plan_.fulls.clear();
   plan_.reduceds.clear();
   plan_.constants.clear();
+  plan_.segments.clear();
   claim_outputs();
   count_uses();
   for (std::size_t i = 0; i < loop_.code.size(); ++i) lower_instruction(i);
   for (std::size_t o = 0; o < loop_.outputs.size(); ++o) lower_output(o);
+  if (plan_.assembles) gather_segments();
   find_clashes();
   return place();
 }
@@ -164,14 +158,14 @@ void Lowering::lower_instruction(std::size_t i) {
     operands_[i] = values;
     results_.push_back({.level = level, .pending = int(i)});
   } else {
-    results_.push_back(emit(find_sweep(loop_.lane, instruction.code), values, claims_[i]));
+    results_.push_back(emit(instruction.code, values, claims_[i]));
   }
 }
 
 bool Lowering::may_wait(std::size_t i, std::span<const Value> values) const {
   const bool varies = std::ranges::any_of(values, [](const Value& v) { return v.level != Level::block; }) &&
                       !std::ranges::all_of(values, &Value::steady);
-  return uses_[i] == 1 && varies && values.size() <= 2;
+  return !plan_.assembles && uses_[i] == 1 && varies && values.size() <= 2;
 }
 
 /// An instruction with operands that are pending: in one pass with one or two of them, if there is such a
@@ -195,24 +189,40 @@ Value Lowering::combine(Code code, std::span<Value> values, int claim) {
     return emit(sweep, all, claim);
   }
   for (Value& value : values) value = settled(value);
-  return emit(find_sweep(loop_.lane, code), values, claim);
+  return emit(code, values, claim);
 }
 
 /// The value, computed by now.
 Value Lowering::settled(const Value& value) {
   if (value.pending < 0) return value;
   const auto i = std::size_t(value.pending);
-  return results_[i] = emit(find_sweep(loop_.lane, loop_.code[i].code), operands_[i], kNoClaim);
+  return results_[i] = emit(loop_.code[i].code, operands_[i], kNoClaim);
+}
+
+Value Lowering::emit(Code code, std::span<const Value> values, int claim) {
+  Step step{.level = Level::block, .sweep = find_sweep(loop_.lane, code), .code = code};
+  for (const Value& value : values) step.level = std::max(step.level, value.level);
+  // What is computed once a chunk stays a sweep.
+  const bool steady = claim == kNoClaim && std::ranges::all_of(values, &Value::steady);
+  if (plan_.assembles && step.level == Level::element && !steady && can_assemble(code)) {
+    step.kind = Step::Kind::single;
+  }
+  return emit_step(step, values, claim);
 }
 
 Value Lowering::emit(Sweep sweep, std::span<const Value> values, int claim) {
   Step step{.level = Level::block, .sweep = sweep};
   for (const Value& value : values) step.level = std::max(step.level, value.level);
+  return emit_step(step, values, claim);
+}
+
+Value Lowering::emit_step(Step step, std::span<const Value> values, int claim) {
   std::vector<Value> operands(values.begin(), values.end());
   for (std::size_t k = 0; k < operands.size(); ++k) {
     Value& value = operands[k];
     if (value.level == Level::row && step.level == Level::element) {
       if (plan_.row_elements >= kLongRow) {
+        if (step.kind == Step::Kind::single) continue;
         step.kind = Step::Kind::each_row;
         value = vectors(value);
         step.strides[k] = kVectorBytes;
@@ -248,8 +258,10 @@ Value Lowering::finish_step(Step& step, std::span<const Value> operands, Value r
   // Each block of an output must be written.
   result.steady = !claims && std::ranges::all_of(operands, &Value::steady);
   auto& steps = result.steady ? plan_.steady_steps : plan_.steps;
+  if (result.steady && step.kind == Step::Kind::single) step.kind = Step::Kind::sweep;
   const int when = result.steady ? Slots::kBegin : int(steps.size());
   for (const Value& value : operands) {
+    step.levels[std::size_t(step.operands)] = value.level;
     step.slots[std::size_t(step.operands++)] = value.slot;
     slots_.read(value.slot, when);
   }
@@ -274,6 +286,7 @@ Value Lowering::raised(const Value& value, Level level) {
 Value Lowering::raise(const Value& value, Level level, int claim) {
   if (value.level == Level::row) return emit_repeat(value, plan_.row_elements, claim);
   Step step{.level = level, .sweep = find_sweep(loop_.lane, Code::copy)};
+  if (plan_.assembles && level == Level::element) step.kind = Step::Kind::single;
   if (value.level == level) step.steps[0] = 1;
   return finish_step(step, std::span(&value, 1), {.level = level}, block_.bytes(level), claim);
 }

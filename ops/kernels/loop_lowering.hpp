@@ -11,6 +11,10 @@
 
 namespace tapestry::kernels {
 
+/// Rows at least so long are gone over one by one where an operand has one value for each; for shorter ones
+/// that value is repeated.
+inline constexpr std::int64_t kLongRow = 64;
+
 /// What an operand has become.
 struct Value {
   int slot = -1;
@@ -45,7 +49,9 @@ class Lowering {
   bool may_wait(std::size_t i, std::span<const Value> values) const;
   Value combine(Code code, std::span<Value> values, int claim);
   Value settled(const Value& value);
+  Value emit(Code code, std::span<const Value> values, int claim);
   Value emit(Sweep sweep, std::span<const Value> values, int claim);
+  Value emit_step(Step step, std::span<const Value> values, int claim);
   Value emit_fold(Reduce reduce, const Value& value, int claim);
   Value emit_repeat(const Value& value, std::int64_t repeats, int claim);
   Value finish_step(Step& step, std::span<const Value> operands, Value result, std::int64_t bytes, int claim);
@@ -56,6 +62,9 @@ class Lowering {
   /// The value of each row as a vector.
   Value vectors(const Value& value);
 
+  // Segments
+  void gather_segments();
+
   // Outputs
   void claim_outputs();
   Level level_of(const LoopOutput& output) const { return output.per_row ? Level::row : Level::element; }
@@ -65,6 +74,7 @@ class Lowering {
   void find_clashes();
   bool place();
 
+  friend class Gathering;
   struct Direct {
     int slot;
     int when;

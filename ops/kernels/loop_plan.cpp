@@ -188,8 +188,11 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
   if (inner == 1 && blocks > 1) plan.block_slices = round_up(plan.block_slices, 64);
 }
 
-std::optional<LoopPlan> make_plan(Loop loop) {
-  LoopPlan plan{.loop = std::move(loop)};
+namespace {
+
+std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
+  LoopPlan plan{.loop = loop};
+  plan.assembles = assembled && loop.lane == Lane::f32;
   plan.lane_bytes = plan.loop.lane == Lane::f32 ? 4 : 8;
   plan.empty = plan.loop.extents.elements() == 0;
   if (plan.empty) return plan;
@@ -234,7 +237,15 @@ std::optional<LoopPlan> make_plan(Loop loop) {
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
   plan.fetches = plan.steps.size() >= kFetchSteps &&
                  direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
+  for (const Segment& segment : plan.segments) {
+    plan.assembled.push_back(assemble(segment));
+    if (!plan.assembled.back()) return plan_of(loop, false);
+  }
   return plan;
 }
+
+}  // namespace
+
+std::optional<LoopPlan> make_plan(const Loop& loop) { return plan_of(loop, assembles()); }
 
 }  // namespace tapestry::kernels

@@ -8,11 +8,13 @@
 #pragma once
 
 #include <tapestry/ops/kernels/loop.hpp>
+#include <tapestry/ops/kernels/loop_assemble.hpp>
 #include <tapestry/ops/kernels/loop_tables.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -24,6 +26,8 @@ using Extents = std::array<std::int64_t, kMaxRank>;
 inline constexpr std::int64_t kArenaBytes = 512 * 1024;
 /// Results of reductions are stored in runs of at most so many.
 inline constexpr std::int64_t kRunElements = 256;
+/// Elements of a column that are added up in f32 at most.
+inline constexpr std::int64_t kMostPanelRows = 64;
 
 /// Where the elements of a block lie in a tensor: nested loops, outermost first, over extents[i] steps of
 /// strides[i]. The first extent is for one row of the block.
@@ -53,7 +57,7 @@ enum class Level : std::uint8_t { block, row, element };
 /// A value that a block reads: an input, positions, or random numbers.
 struct Leaf {
   enum class Kind : std::uint8_t {
-    direct,  ///< read where it is
+    direct,  ///< read where it is, by segments as bf16, too
     scalar,  ///< the same for the whole block: repeated to a vector
     tile,    ///< converted or gathered into the arena
   };
@@ -77,6 +81,8 @@ struct Step {
     each_row,  ///< a sweep over each row
     fold,      ///< a row becomes one value
     repeat,    ///< the value of a row becomes `repeats`
+    single,    ///< `code`, to become a part of a segment: only while the plan is made
+    segment,   ///< machine code
   };
   Kind kind = Kind::sweep;
   Level level = Level::element;
@@ -84,10 +90,14 @@ struct Step {
   const Reducer* reducer = nullptr;
   Load load = nullptr;
   std::int64_t repeats = 0;
+  Code code = Code::copy;
+  int segment = -1;
+  bool has_rows = false;  ///< the segment's operands have values for rows
   int operands = 0;
   std::array<int, 4> slots{};
   std::array<std::int64_t, 4> steps{};    ///< 0 for scalars
   std::array<std::int64_t, 4> strides{};  ///< in bytes, from row to row
+  std::array<Level, 4> levels{};          ///< of the operands of a single
   int result = 0;
 };
 
@@ -125,6 +135,8 @@ struct ReducedOutput {
   /// Every result lies within one block: then accumulators (at `offset` in the arena) live as long, else as
   /// long as the chunk (at `offset` in its part of scratch).
   bool in_block = false;
+  /// Segments add up columns of some blocks in the slot, before these join the accumulators.
+  bool panel = false;
   std::int64_t offset = 0;
   std::int64_t accumulators = 0;
   Extents accumulator_strides{};  ///< 0 for reduced dimensions
@@ -148,6 +160,10 @@ struct LoopPlan {
   bool streams = false;  ///< large outputs are written past the caches
   Stream stream = nullptr;
   bool fetches = false;  ///< ask for the next block's memory while computing on one
+
+  bool assembles = false;
+  std::vector<Segment> segments{};
+  std::vector<std::shared_ptr<const AssembledSegment>> assembled{};
 
   std::vector<Leaf> leaves{};
   std::vector<Step> steady_steps{}, steps{};  ///< once a chunk, once a block
@@ -183,7 +199,7 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements);
 bool lower(LoopPlan& plan, const Geometry& geometry);
 
 /// Nothing if the values of a single block don't fit into the arena.
-std::optional<LoopPlan> make_plan(Loop loop);
+std::optional<LoopPlan> make_plan(const Loop& loop);
 void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::span<void* const> outputs,
               std::byte* scratch);
 

@@ -3,6 +3,7 @@
 #include <tapestry/ops/kernels/loop_chunk.hpp>
 
 #include <algorithm>
+#include <cstring>
 
 namespace tapestry::kernels {
 namespace {
@@ -58,7 +59,24 @@ void Chunk::clear(const ReducedOutput& reduced, std::byte* accumulators) const {
   reduced.reducer->clear(accumulators, reduced.accumulators, reduced.accumulators);
 }
 
+void Chunk::clear_panels() {
+  panel_rows_ = 0;
+  for (const ReducedOutput& reduced : plan_.reduceds) {
+    if (reduced.panel)
+      std::memset(slot(reduced.slot), 0, std::size_t(plan_.slice_elements * plan_.lane_bytes));
+  }
+}
+
+void Chunk::gather_panels() {
+  for (const ReducedOutput& reduced : plan_.reduceds) {
+    if (!reduced.panel) continue;
+    reduced.reducer->by_columns(slot(reduced.slot), 1, plan_.slice_elements, accumulators_ + reduced.offset,
+                                reduced.accumulators);
+  }
+}
+
 void Chunk::reduce(const ReducedOutput& reduced) {
+  if (reduced.panel) return;
   std::byte* accumulators;
   std::int64_t first = 0;
   if (reduced.in_block) {

@@ -67,12 +67,14 @@ void Chunk::run(std::byte* accumulators) {
   for (const ReducedOutput& reduced : plan_.reduceds) {
     if (!reduced.in_block) clear(reduced, accumulators_ + reduced.offset);
   }
+  clear_panels();
   do {
     for (at_[split] = low_[split]; at_[split] < high_[split]; at_[split] += plan_.block_slices) {
       slices_ = std::min(plan_.block_slices, high_[split] - at_[split]);
       block();
     }
   } while (next_outer());
+  gather_panels();
   if (plan_.streams) flush_streams();
   for (const ReducedOutput& reduced : plan_.reduceds) {
     if (!reduced.in_block && reduced.parts == 1)
@@ -156,6 +158,11 @@ void Chunk::block() {
   for (const Leaf& leaf : plan_.leaves) {
     if (!leaf.steady) read(leaf);
   }
+  if (panel_rows_ + slices_ > kMostPanelRows) {
+    gather_panels();
+    clear_panels();
+  }
+  panel_rows_ += slices_;
   if (plan_.fetches) {
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
       fetch(i);
@@ -217,18 +224,24 @@ void Chunk::read(const Leaf& leaf) {
 
 /// Asks for a part of what the next block will read.
 void Chunk::fetch(std::size_t step) const {
-  const std::int64_t bytes = count(Level::element) * plan_.lane_bytes,
-                     steps = std::int64_t(plan_.steps.size());
-  const std::int64_t first = bytes * std::int64_t(step) / steps,
-                     last = bytes * std::int64_t(step + 1) / steps;
+  const auto steps = std::int64_t(plan_.steps.size());
   for (const Leaf& leaf : plan_.leaves) {
     if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady) continue;
+    const std::int64_t bytes = count(Level::element) * leaf.element_bytes;
+    const std::int64_t first = bytes * std::int64_t(step) / steps,
+                       last = bytes * std::int64_t(step + 1) / steps;
     const std::byte* next = slot(leaf.slot) + next_offset(leaf.strides) * leaf.element_bytes;
     for (std::int64_t at = first; at < last; at += 64) __builtin_prefetch(next + at, 0, 3);
   }
 }
 
 void Chunk::execute(const Step& step) {
+  if (step.kind == Step::Kind::segment) {
+    const AssembledSegment& segment = *plan_.assembled[std::size_t(step.segment)];
+    const std::int64_t rows = !step.has_rows ? 1 : plan_.loop.row ? count(Level::row) : slices_;
+    segment.run(slots_, rows, count(Level::element) / rows);
+    return;
+  }
   Source sources[4];
   for (int k = 0; k < step.operands; ++k) {
     const auto i = std::size_t(k);
@@ -255,6 +268,9 @@ void Chunk::execute(const Step& step) {
     case Step::Kind::repeat:
       step.load(sources[0].data, 1, 0, count(Level::row), step.repeats, result);
       break;
+    case Step::Kind::single:
+    case Step::Kind::segment:
+      break;
   }
 }
 
@@ -270,7 +286,7 @@ void Chunk::fold(const Step& step) const {
 }
 
 void Chunk::unstage(const FullOutput& full) {
-  const std::int64_t bytes = count(full.level) * plan_.lane_bytes;
+  const std::int64_t bytes = count(full.level) * full.element_bytes;
   if (streams(full)) {
     plan_.stream(slot(full.slot), place(full), bytes);
   } else {

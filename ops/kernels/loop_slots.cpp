@@ -20,6 +20,10 @@ void Slots::read(int slot, int step) {
   last = std::max(last, step);
 }
 
+void Slots::forget_reads() {
+  for (Slot& slot : all_) slot.last = kBegin;
+}
+
 Region Slots::place(std::vector<std::int64_t>& offsets) const {
   Region arena;
   arena.take(std::int64_t(all_.size() * sizeof(void*)));

@@ -31,6 +31,11 @@ class Slots {
   int add_memory(std::int64_t bytes, bool kept, int first);
   void set_offset(int slot, std::int64_t offset) { all_[std::size_t(slot)].offset = offset; }
   void read(int slot, int step);
+  /// Steps have been put into another order: forgets who reads what.
+  void forget_reads();
+  void set_first(int slot, int step) { all_[std::size_t(slot)].first = step; }
+  /// It needs no memory.
+  void drop(int slot) { all_[std::size_t(slot)].bytes = 0; }
   /// kBegin if it never was.
   int last_read(int slot) const { return all_[std::size_t(slot)].last; }
 

@@ -2,6 +2,8 @@
 // again. The coefficients come from tools/fit_polynomials.py; what errors to expect is asserted in
 // tests/ops/loop_math.cpp. Where there are no vectors the C library does it all. Compiled once for each
 // instruction set (Highway's include guard).
+#include <tapestry/ops/kernels/math_tables.hpp>
+
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -151,8 +153,8 @@ struct ExpParts {
  private:
   HWY_INLINE ExpParts(D d, V x) : n(d, x, hn::Set(d, hn::TFromD<D>(1.4426950408889634))) {
     using T = hn::TFromD<D>;
-    r = hn::NegMulAdd(n.value, hn::Set(d, T(kIsF32<D> ? 0x1.62e8p-1 : 0x1.62e42ffp-1)), x);
-    r = hn::NegMulAdd(n.value, hn::Set(d, T(kIsF32<D> ? -0x1.e8082ep-16 : -0x1.718432a1b0e26p-35)), r);
+    r = hn::NegMulAdd(n.value, hn::Set(d, T(kIsF32<D> ? tables::kLn2High : 0x1.62e42ffp-1)), x);
+    r = hn::NegMulAdd(n.value, hn::Set(d, T(kIsF32<D> ? tables::kLn2Low : -0x1.718432a1b0e26p-35)), r);
   }
 };
 
@@ -160,11 +162,12 @@ struct ExpParts {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp(D d, V x) {
   // Beyond these it is 0 or infinite.
-  const ExpParts<D, V> parts(d, x, kIsF32<D> ? -104 : -746, kIsF32<D> ? 89 : 710);
+  const ExpParts<D, V> parts(d, x, kIsF32<D> ? tables::kExpLow : -746, kIsF32<D> ? tables::kExpHigh : 710);
   const V r = parts.r, one = hn::Set(d, 1);
   V y;
   if constexpr (kIsF32<D>) {
-    y = hn::MulAdd(polynomial(d, r, 1, 0.5, 0.16666576, 0.0416665534, 0.00836334581, 0.00139263919), r, one);
+    constexpr auto& c = tables::kExp;
+    y = hn::MulAdd(polynomial(d, r, c[0], c[1], c[2], c[3], c[4], c[5]), r, one);
   } else {
     y = hn::Add(hn::MulAdd(hn::Mul(r, r), parts.rest(d), r), one);
   }
@@ -207,8 +210,8 @@ HWY_INLINE V log_finite(D d, V u, V correction) {
                    0.222222106742385152, 0.181829225135159416, 0.153306173067433049, 0.146300313641228605);
   }
   const V half_square = hn::Mul(hn::Mul(hn::Set(d, T(0.5)), f), f);
-  const V ln2_high = hn::Set(d, T(kIsF32<D> ? 0x1.62e8p-1 : 0x1.62e42ffp-1));
-  const V ln2_low = hn::Set(d, T(kIsF32<D> ? -0x1.e8082ep-16 : -0x1.718432a1b0e26p-35));
+  const V ln2_high = hn::Set(d, T(kIsF32<D> ? tables::kLn2High : 0x1.62e42ffp-1));
+  const V ln2_low = hn::Set(d, T(kIsF32<D> ? tables::kLn2Low : -0x1.718432a1b0e26p-35));
   const V low = hn::MulAdd(s, hn::MulAdd(z, p, half_square), hn::MulAdd(k, ln2_low, correction));
   return hn::MulSub(k, ln2_high, hn::Sub(hn::Sub(half_square, low), f));
 }
@@ -252,20 +255,6 @@ HWY_INLINE V tanh(D d, V x) {
   }
 }
 
-// erf(k w + t) for |t| <= w / 2: coefficients of t^j, one of 16 for each k. The width w is chosen so that the
-// constants lose little by rounding. For k = 0 it is t more than that: 0.128... loses less than 1.128...
-constexpr float kErfWidth = 1066642 * 0x1p-22f;
-// clang-format off
-HWY_ALIGN constexpr float kErf[6][16] = {
-    {0, 0.280887216f, 0.528037486f, 0.719383015f, 0.849730206f, 0.927858475f, 0.969061962f, 0.988181357f, 0.995987258f, 0.998791232f, 0.999677408f, 0.999923814f, 0.999984093f, 0.999997066f, 0.999999522f, 0.999999931f},
-    {0.128379164f, 1.05771408f, 0.871180133f, 0.630484034f, 0.400928264f, 0.224019439f, 0.109984424f, 0.0474463836f, 0.0179846297f, 0.00598999341f, 0.00175298281f, 0.00045077047f, 0.000101849702f, 2.02204402e-5f, 3.52734572e-6f, 5.4066976e-7f},
-    {0, -0.268978383f, -0.443087609f, -0.48100632f, -0.407836811f, -0.284852042f, -0.167821736f, -0.0844628596f, -0.0365889383f, -0.0137092451f, -0.00445757743f, -0.00126076257f, -0.000310723667f, -6.68184168e-5f, -1.25500098e-5f, -2.06048648e-6f},
-    {-0.376122456f, -0.306965918f, -0.140151265f, 0.0344846168f, 0.14293014f, 0.166790245f, 0.134049683f, 0.0844218049f, 0.0436313858f, 0.0189222357f, 0.0069735311f, 0.00220127353f, 0.000598337234f, 0.000140573817f, 2.86255558e-5f, 5.06302053e-6f},
-    {0, 0.127703196f, 0.18213869f, 0.146570884f, 0.0634008508f, -0.0105649058f, -0.0458831621f, -0.0467998269f, -0.0321930111f, -0.0171578062f, -0.00744476328f, -0.00269389552f, -0.000824207967f, -0.000215088883f, -4.81627429e-5f, -9.29331702e-6f},
-    {0.112188655f, 0.0786166041f, 0.00489217439f, -0.0548107186f, -0.0682643502f, -0.0443314067f, -0.0120633956f, 0.00798971341f, 0.0130319768f, 0.00995475411f, 0.00543116112f, 0.00232925269f, 0.000816714996f, 0.00023899793f, 5.90970801e-5f, 1.24487327e-5f},
-};
-// clang-format on
-
 /// table[k] for k of at least 4 bits, of which the lowest 4 count.
 template <class D, class VI>
 HWY_INLINE hn::Vec<D> look_up(D d, const float (&table)[16], VI k) {
@@ -285,13 +274,13 @@ HWY_INLINE hn::Vec<D> look_up(D d, const float (&table)[16], VI k) {
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V erf(D d, V x) {
   if constexpr (kIsF32<D>) {
-    // From 3.925 on it is 1.
-    const V a = clamp(d, hn::Abs(x), 0, 3.925);
-    const Rounded<D, V> k(d, a, hn::Set(d, 1 / kErfWidth));
-    const V t = hn::NegMulAdd(k.value, hn::Set(d, kErfWidth), a);
-    V p = look_up(d, kErf[5], k.integer);
-    for (int j = 4; j > 0; --j) p = hn::MulAdd(p, t, look_up(d, kErf[j], k.integer));
-    const V first = hn::IfThenElse(hn::Eq(k.value, hn::Zero(d)), t, look_up(d, kErf[0], k.integer));
+    // Not above; NaN comes through.
+    const V a = hn::Min(hn::Set(d, tables::kErfOne), hn::Abs(x));
+    const Rounded<D, V> k(d, a, hn::Set(d, 1 / tables::kErfWidth));
+    const V t = hn::NegMulAdd(k.value, hn::Set(d, tables::kErfWidth), a);
+    V p = look_up(d, tables::kErf[5], k.integer);
+    for (int j = 4; j > 0; --j) p = hn::MulAdd(p, t, look_up(d, tables::kErf[j], k.integer));
+    const V first = hn::IfThenElse(hn::Eq(k.value, hn::Zero(d)), t, look_up(d, tables::kErf[0], k.integer));
     return hn::CopySign(hn::MulAdd(p, t, first), x);
   } else {
     return TAPESTRY_EACH(erf, d, x);

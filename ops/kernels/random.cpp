@@ -18,35 +18,53 @@ HWY_BEFORE_NAMESPACE();
 namespace tapestry::kernels::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// The upper halves of the 64-bit products of 32-bit lanes.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V multiply_high(D d, V a, V b) {
 #if HWY_TARGET == HWY_SCALAR
-  return hn::Set(d, std::uint32_t(std::uint64_t{hn::GetLane(a)} * hn::GetLane(b) >> 32));
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE void philox(D d, V& c0, V& c1, V& c2, V& c3, std::uint32_t key0, std::uint32_t key1) {
+  const auto words =
+      philox4x32({hn::GetLane(c0), hn::GetLane(c1), hn::GetLane(c2), hn::GetLane(c3)}, {key0, key1});
+  c0 = hn::Set(d, words[0]);
+  c1 = hn::Set(d, words[1]);
+  c2 = hn::Set(d, words[2]);
+  c3 = hn::Set(d, words[3]);
+}
 #else
-  const hn::Repartition<std::uint64_t, D> wide;
-  const auto even = hn::ShiftRight<32>(hn::MulEven(a, b));
-  const auto odd = hn::MulEven(hn::BitCast(d, hn::ShiftRight<32>(hn::BitCast(wide, a))), b);
-  const auto upper = hn::Set(wide, 0xffffffff00000000u);
-  return hn::BitCast(d, hn::Or(even, hn::And(odd, upper)));
-#endif
+/// Counters in the lower halves of 64-bit lanes; what is in the upper ones doesn't matter: products don't see
+/// it.
+template <class D32, class V>
+HWY_INLINE void philox_round(D32 d, V& c0, V& c1, V& c2, V& c3, V key0, V key1) {
+  const V product0 = hn::MulEven(hn::BitCast(d, c0), hn::Set(d, 0xd2511f53u));
+  const V product1 = hn::MulEven(hn::BitCast(d, c2), hn::Set(d, 0xcd9e8d57u));
+  c0 = hn::Xor3(hn::ShiftRight<32>(product1), c1, key0);
+  c1 = product1;
+  c2 = hn::Xor3(hn::ShiftRight<32>(product0), c3, key1);
+  c3 = product0;
 }
 
 /// philox4x32 of a counter in each lane.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE void philox(D d, V& c0, V& c1, V& c2, V& c3, std::uint32_t key0, std::uint32_t key1) {
-  const V m0 = hn::Set(d, 0xd2511f53u), m1 = hn::Set(d, 0xcd9e8d57u);
+  const hn::Repartition<std::uint64_t, D> wide;
+  const auto even = [&](V v) HWY_ATTR { return hn::BitCast(wide, v); };
+  const auto odd = [&](V v) HWY_ATTR { return hn::ShiftRight<32>(hn::BitCast(wide, v)); };
+  auto a0 = even(c0), a1 = even(c1), a2 = even(c2), a3 = even(c3);
+  auto b0 = odd(c0), b1 = odd(c1), b2 = odd(c2), b3 = odd(c3);
   for (int round = 0; round < 10; ++round) {
-    const V high0 = multiply_high(d, c0, m0), high1 = multiply_high(d, c2, m1);
-    const V low0 = hn::Mul(c0, m0), low1 = hn::Mul(c2, m1);
-    c0 = hn::Xor(hn::Xor(high1, c1), hn::Set(d, key0));
-    c1 = low1;
-    c2 = hn::Xor(hn::Xor(high0, c3), hn::Set(d, key1));
-    c3 = low0;
+    const auto k0 = hn::Set(wide, key0), k1 = hn::Set(wide, key1);
+    philox_round(d, a0, a1, a2, a3, k0, k1);
+    philox_round(d, b0, b1, b2, b3, k0, k1);
     key0 += 0x9e3779b9u;
     key1 += 0xbb67ae85u;
   }
+  const auto both = [&](auto a, auto b) HWY_ATTR {
+    return hn::OddEven(hn::BitCast(d, hn::ShiftLeft<32>(b)), hn::BitCast(d, a));
+  };
+  c0 = both(a0, b0);
+  c1 = both(a1, b1);
+  c2 = both(a2, b2);
+  c3 = both(a3, b3);
 }
+#endif
 
 /// The same for one counter.
 HWY_INLINE std::array<std::uint32_t, 4> block_at(const RandomKey& key, std::int64_t block) {

@@ -1,0 +1,81 @@
+// Machine code for runs of pointwise instructions of a fused loop: each vector of the operands is read once,
+// values stay in registers, results are written once. The same bits as sweep by sweep.
+#pragma once
+
+#include <tapestry/ops/kernels/loop.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace tapestry::kernels {
+
+/// Pointwise instructions over values in slots. Values are numbered: inputs first, then one for each step.
+struct Segment {
+  struct Input {
+    enum class From : std::uint8_t { block, row, column, element };  ///< a value for all, for each row, ...
+    From from = From::element;
+    int slot = 0;
+    bool is_bf16 = false;  ///< of elements, as they lie in a tensor; else f32
+  };
+  struct Step {
+    Code code = Code::copy;
+    std::array<int, 3> operands{};
+  };
+  struct Output {
+    enum class To : std::uint8_t {
+      element,
+      bf16,        ///< elements, rounded
+      row_sum,     ///< the sum of each row
+      column_sum,  ///< added to what the slot has for each column
+    };
+    int value = 0;
+    int slot = 0;
+    To to = To::element;
+  };
+  std::vector<Input> inputs{};
+  std::vector<Step> steps{};
+  std::vector<Output> outputs{};
+
+  /// Does it matter where rows end?
+  bool has_rows() const;
+};
+using From = Segment::Input::From;
+using To = Segment::Output::To;
+
+/// Sums of rows with more columns need more than one partial sum in a lane to be accurate.
+inline constexpr std::int64_t kMostSummedColumns = 1024;
+
+/// Can it be a part of a segment?
+bool can_assemble(Code code);
+/// Does this CPU run what assemble() makes? Where it says no, loops are interpreted.
+bool assembles();
+
+class AssembledSegment {
+ public:
+  AssembledSegment(const std::vector<std::uint8_t>& code, const std::vector<float>& constants);
+  ~AssembledSegment();
+  AssembledSegment(const AssembledSegment&) = delete;
+  AssembledSegment& operator=(const AssembledSegment&) = delete;
+
+  /// Over rows of so many elements, dense and one after the other; without rows over one.
+  void run(std::byte* const* slots, std::int64_t rows, std::int64_t columns) const {
+    function_(slots, rows, columns, memory_);
+  }
+  bool is_runnable() const { return function_ != nullptr; }
+
+ private:
+  using Function = void (*)(std::byte* const* slots, std::int64_t rows, std::int64_t columns,
+                            const void* constants);
+  void* memory_ = nullptr;  // constants, then code
+  std::size_t bytes_ = 0;
+  Function function_ = nullptr;
+};
+
+/// Null if it needs more registers than there are, or if the system lets nobody make code. Equal segments
+/// share it.
+std::shared_ptr<const AssembledSegment> assemble(const Segment& segment);
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,301 @@
+#include <tapestry/ops/kernels/loop_assembler.hpp>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+
+namespace tapestry::kernels {
+namespace {
+
+namespace v = vector_ops;
+
+constexpr int kAtEnd = std::numeric_limits<int>::max();
+
+// General registers, by what they are for. The first four are the function's arguments.
+constexpr Gpr kSlots = Gpr::rdi, kConstants = Gpr::rcx, kRow = Gpr::r8, kPassing = Gpr::r15;
+constexpr Gpr kColumn = Gpr::r14;
+constexpr std::array kBases{Gpr::r9, Gpr::r10, Gpr::r11, Gpr::r12, Gpr::r13};
+
+// What can be kept in a register: a constant, by its offset, or a slot.
+constexpr std::uint64_t kIsTable = std::uint64_t{1} << 62, kIsSlot = std::uint64_t{1} << 63;
+
+}  // namespace
+
+// --- Registers ---
+
+Zmm SegmentAssembler::take() {
+  if (free_.empty()) throw OutOfRegisters();
+  const Zmm reg{free_.back()};
+  free_.pop_back();
+  spare_ = std::min(spare_, int(free_.size()));
+  return reg;
+}
+
+Zmm SegmentAssembler::passing() {
+  const Zmm reg = take();
+  passing_.push_back(reg.number);
+  return reg;
+}
+
+void SegmentAssembler::free(Zmm reg) { free_.push_back(reg.number); }
+
+void SegmentAssembler::find_last_uses() {
+  const std::size_t inputs = segment_.inputs.size();
+  last_.assign(inputs + segment_.steps.size(), -1);
+  for (std::size_t i = 0; i < segment_.steps.size(); ++i) {
+    const Segment::Step& step = segment_.steps[i];
+    for (int k = 0; k < arity_of(step.code); ++k) last_[std::size_t(step.operands[std::size_t(k)])] = int(i);
+  }
+  for (const Segment::Output& output : segment_.outputs) last_[std::size_t(output.value)] = kAtEnd;
+}
+
+// --- Operands ---
+
+/// The register of a constant or a value of the block, if it is one of those kept.
+std::optional<Zmm> SegmentAssembler::keep(std::uint64_t key) {
+  if (std::ranges::find(wanted_, key) == wanted_.end()) wanted_.push_back(key);
+  for (const Kept& kept : kept_) {
+    if (kept.key == key) return kept.reg;
+  }
+  return {};
+}
+
+Place SegmentAssembler::constant(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  auto at = std::ranges::find(repeated_, bits, &Repeated::bits);
+  if (at == repeated_.end()) {
+    at = repeated_.insert(at, {bits, std::int32_t(constants_.size() * sizeof(float))});
+    constants_.insert(constants_.end(), 16, value);
+  }
+  const std::int32_t offset = at->offset;
+  if (const auto kept = keep(std::uint64_t(offset))) return {.reg = *kept};
+  return {.address = {.base = kConstants, .offset = offset, .repeated = true}};
+}
+
+Place SegmentAssembler::table(std::span<const float, 16> values) {
+  std::size_t at = 0;
+  const auto is_here = [&] { return std::memcmp(&constants_[at], values.data(), values.size_bytes()) == 0; };
+  while (at < constants_.size() && !is_here()) at += 16;
+  if (at == constants_.size()) constants_.insert(constants_.end(), values.begin(), values.end());
+  const auto offset = std::int32_t(at * 4);
+  if (const auto kept = keep(kIsTable | std::uint64_t(offset))) return {.reg = *kept};
+  return {.address = {.base = kConstants, .offset = offset}};
+}
+
+Place SegmentAssembler::value(int number) {
+  const auto i = std::size_t(number);
+  const bool is_input = i < segment_.inputs.size();
+  if (is_input && segment_.inputs[i].from == From::block) {
+    const int slot = segment_.inputs[i].slot;
+    if (const auto kept = keep(kIsSlot | std::uint64_t(slot))) return {.reg = *kept};
+    // At once into a register: the next operand may need the pointer's.
+    a_.load_pointer(kPassing, kSlots, slot);
+    const Zmm reg = passing();
+    a_.emit(v::load, reg, {}, {.base = kPassing});
+    return {.reg = reg};
+  }
+  if (is_input && where_[i].number < 0) load(number);
+  return {.reg = where_[i]};
+}
+
+Zmm SegmentAssembler::in_register(const Place& place) {
+  if (place.in_register()) return place.reg;
+  const Zmm reg = passing();
+  a_.emit(place.address.repeated ? v::broadcast : v::load, reg, {},
+          {.base = place.address.base, .offset = place.address.offset});
+  return reg;
+}
+
+Address SegmentAssembler::element(int slot, int bytes, Gpr index) {
+  const auto found = std::ranges::find(based_, slot);
+  Gpr base = kPassing;
+  if (found != based_.end()) {
+    base = kBases[std::size_t(found - based_.begin())];
+  } else {
+    a_.load_pointer(kPassing, kSlots, slot);
+  }
+  return {.base = base, .scale = bytes, .index = index};
+}
+
+void SegmentAssembler::load(int input) {
+  const Segment::Input& from = segment_.inputs[std::size_t(input)];
+  const Zmm to = where_[std::size_t(input)] = take();
+  const Mask mask = is_tail_ ? kTail : Mask{};
+  const Address at = element(from.slot, from.is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
+  a_.emit(from.is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
+  if (from.is_bf16) a_.shift_left(to, to, 16);
+}
+
+void SegmentAssembler::store(const Segment::Output& output) {
+  const Zmm value = reg(output.value);
+  const Mask mask = is_tail_ ? kTail : Mask{};
+  switch (output.to) {
+    case To::element:
+      return a_.emit(v::store, value, {}, element(output.slot, 4), mask);
+    case To::bf16:
+      return a_.emit(v::narrow_to_words, rounded(value), {}, element(output.slot, 2), mask);
+    case To::row_sum: {
+      const Zmm sum = sum_of(output);
+      return a_.emit(v::add, sum, sum, value, mask);
+    }
+    case To::column_sum: {
+      const Zmm sum = passing();
+      const Address at = element(output.slot, 4, kColumn);
+      a_.emit(v::load, sum, {}, at, mask, is_tail_);
+      a_.emit(v::add, sum, sum, value);
+      return a_.emit(v::store, sum, {}, at, mask);
+    }
+  }
+}
+
+/// Bits of bf16 in the lower half of each lane: to nearest even, and a NaN stays one (core/dtype.hpp).
+Zmm SegmentAssembler::rounded(Zmm value) {
+  const Zmm bits = passing(), high = passing();
+  a_.shift_right(high, value, 16);
+  emit(v::integer_and, bits, high, constant_bits(1));
+  emit(v::integer_add, bits, bits, {.reg = value});
+  emit(v::integer_add, bits, bits, constant_bits(0x7fff));
+  a_.shift_right(bits, bits, 16);
+  compare(kUnordered, value, {.reg = value});
+  emit(v::integer_or, high, high, constant_bits(0x40));
+  emit(v::blend, bits, bits, {.reg = high}, kChosen);
+  return bits;
+}
+
+Zmm SegmentAssembler::sum_of(const Segment::Output& output) const {
+  return sums_[std::size_t(&output - segment_.outputs.data())];
+}
+
+void SegmentAssembler::open_row_sums() {
+  for (const Segment::Output& output : segment_.outputs) {
+    sums_.push_back(output.to == To::row_sum ? take() : Zmm{});
+    if (output.to == To::row_sum) a_.emit(v::bit_xor, sum_of(output), sum_of(output), sum_of(output));
+  }
+}
+
+void SegmentAssembler::close_row_sums() {
+  for (const Segment::Output& output : segment_.outputs) {
+    if (output.to != To::row_sum) continue;
+    const Zmm sum = sum_of(output), other = take();
+    for (const int lanes : {8, 4, 2, 1}) {
+      a_.emit_with(v::rotate, other, sum, sum, lanes);
+      a_.emit(v::add, sum, sum, other);
+    }
+    free(other);
+    a_.load_pointer(kPassing, kSlots, output.slot);
+    a_.emit(v::store_one, sum, {}, {.base = kPassing, .scale = 4, .index = kRow});
+  }
+}
+
+// --- Code ---
+
+void SegmentAssembler::run(int kept) {
+  // What one run met is what the next can keep: first those that take two instructions to read.
+  std::ranges::stable_partition(wanted_, [](std::uint64_t key) { return (key & kIsSlot) != 0; });
+  kept_.clear();
+  a_ = {};
+  free_.clear();
+  for (int i = kVectorRegisters; i-- > 0;) free_.push_back(i);
+  where_.assign(segment_.inputs.size() + segment_.steps.size(), {});
+  based_.clear();
+  sums_.clear();
+  const auto add_base = [&](int slot) {
+    if (based_.size() < kBases.size()) based_.push_back(slot);
+  };
+  for (const Segment::Input& input : segment_.inputs) {
+    if (input.from >= From::column) add_base(input.slot);
+  }
+  for (const Segment::Output& output : segment_.outputs) {
+    if (output.to != To::row_sum) add_base(output.slot);
+  }
+  for (int i = 0; i < std::min(kept, int(wanted_.size())); ++i) {
+    kept_.push_back({wanted_[std::size_t(i)], take()});
+  }
+  find_last_uses();
+
+  open_function();
+  const std::size_t row_loop = a_.here();
+  a_.bytes({0x48, 0x8d, 0x2c, 0x10,  // lea rbp, [rax + rdx]: the row's end
+            0x48, 0x8d, 0x5d, 0xf0,  // lea rbx, [rbp - 16]
+            0x45, 0x31, 0xf6});      // xor r14d, r14d
+  for (std::size_t i = 0; i < segment_.inputs.size(); ++i) {
+    if (segment_.inputs[i].from != From::row) continue;
+    a_.load_pointer(kPassing, kSlots, segment_.inputs[i].slot);
+    if (where_[i].number < 0) where_[i] = take();
+    last_[i] = kAtEnd;
+    a_.emit(v::broadcast, where_[i], {}, {.base = kPassing, .scale = 4, .index = kRow});
+  }
+  open_row_sums();
+  a_.bytes({0x48, 0x39, 0xd8});                       // cmp rax, rbx
+  const std::size_t to_tail = a_.jump({0x0f, 0x8f});  // jg
+  const std::size_t loop = a_.here();
+  body(false);
+  a_.bytes({0x49, 0x83, 0xc6, 0x10,                      // add r14, 16
+            0x48, 0x83, 0xc0, 0x10, 0x48, 0x39, 0xd8});  // add rax, 16; cmp rax, rbx
+  a_.jump_back({0x0f, 0x8e}, loop);                      // jle
+  a_.bind(to_tail, a_.here());
+  a_.bytes({0x48, 0x39, 0xe8});                       // cmp rax, rbp
+  const std::size_t to_next = a_.jump({0x0f, 0x8d});  // jge
+  a_.bytes({0x49, 0x89, 0xef,                         // mov r15, rbp
+            0x49, 0x29, 0xc7,                         // sub r15, rax: what is left
+            0xbb, 0xff, 0xff, 0x00, 0x00,             // mov ebx, 0xffff
+            0xc4, 0xe2, 0x00, 0xf5, 0xdb,             // bzhi ebx, ebx, r15d
+            0xc5, 0xf8, 0x92, 0xcb});                 // kmovw k1, ebx
+  body(true);
+  a_.bytes({0x48, 0x89, 0xe8});  // mov rax, rbp
+  close_function(row_loop, to_next);
+}
+
+void SegmentAssembler::open_function() {
+  a_.bytes({0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57,  // push rbx, rbp, r12 to r15
+            0x31, 0xc0, 0x45, 0x31, 0xc0});                              // xor eax, eax; xor r8d, r8d
+  for (std::size_t i = 0; i < based_.size(); ++i) a_.load_pointer(kBases[i], kSlots, based_[i]);
+  for (const Kept& kept : kept_) {
+    Address at{.base = kConstants, .offset = std::int32_t(kept.key & 0x7fffffff)};
+    if (kept.key & kIsSlot) {
+      a_.load_pointer(kPassing, kSlots, at.offset);
+      at = {.base = kPassing};
+    }
+    a_.emit(v::load, kept.reg, {}, at);
+  }
+}
+
+void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next) {
+  a_.bind(to_next, a_.here());
+  close_row_sums();
+  a_.bytes({0x49, 0xff, 0xc0, 0x49, 0x39, 0xf0});                        // inc r8; cmp r8, rsi
+  a_.jump_back({0x0f, 0x8c}, row_loop);                                  // jl
+  a_.bytes({0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,  // pop them
+            0xc5, 0xf8, 0x77, 0xc3});                                    // vzeroupper; ret
+}
+
+/// One vector. Results are stored last: an output may be an input's memory.
+void SegmentAssembler::body(bool is_tail) {
+  is_tail_ = is_tail;
+  const std::vector<int> before = free_;
+  const std::vector<Zmm> held = where_;
+  const auto give_back = [&] {
+    for (const int reg : passing_) free({reg});
+    passing_.clear();
+  };
+  for (int i = 0; i < int(segment_.steps.size()); ++i) {
+    step(i);
+    give_back();
+    for (std::size_t value = 0; value < where_.size(); ++value) {
+      if (last_[value] == i && where_[value].number >= 0) {
+        free(where_[value]);
+        where_[value] = {};
+      }
+    }
+  }
+  for (const Segment::Output& output : segment_.outputs) {
+    store(output);
+    give_back();
+  }
+  free_ = before;
+  where_ = held;
+}
+
+}  // namespace tapestry::kernels

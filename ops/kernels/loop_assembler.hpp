@@ -1,0 +1,115 @@
+// The making of a segment's machine code: frame, registers and operands (loop_assembler.cpp), and the
+// instructions themselves (loop_assembler_steps.cpp).
+#pragma once
+
+#include <tapestry/ops/kernels/assembler.hpp>
+#include <tapestry/ops/kernels/loop_assemble.hpp>
+
+#include <bit>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace tapestry::kernels {
+
+// Masks: of the elements that a row's last vector has, and of those that a comparison has chosen.
+inline constexpr Mask kTail{1}, kChosen{2};
+/// Which of the chunk's elements a vector starts with.
+inline constexpr Gpr kElement = Gpr::rax;
+
+inline constexpr int kVectorRegisters = 32;
+
+// Comparisons as instructions number them; the first and the last four are false for NaN.
+enum Predicate {
+  kEqual = 0,
+  kUnordered = 3,
+  kUnequal = 4,
+  kLess = 0x11,
+  kAtMost = 0x12,
+  kAtLeast = 0x1d,
+  kMore = 0x1e
+};
+
+class OutOfRegisters {};
+
+/// What an instruction takes as its last operand: a register, or memory.
+struct Place {
+  Zmm reg{};
+  Address address{};
+  bool in_register() const { return reg.number >= 0; }
+};
+
+class SegmentAssembler {
+ public:
+  explicit SegmentAssembler(const Segment& segment) : segment_(segment) {}
+
+  /// Throws OutOfRegisters. Constants and values of the block are read from memory where they are needed, but
+  /// for `kept` of them, which stay in registers.
+  void run(int kept);
+  /// Registers that were never used.
+  int spare() const { return spare_; }
+  const std::vector<std::uint8_t>& code() const { return a_.code(); }
+  const std::vector<float>& constants() const { return constants_; }
+
+ private:
+  // Registers
+  Zmm take();
+  Zmm passing();
+  void free(Zmm reg);
+  void find_last_uses();
+
+  // Operands
+  Place constant(float value);
+  Place constant_bits(std::uint32_t bits) { return constant(std::bit_cast<float>(bits)); }
+  Place table(std::span<const float, 16> values);
+  Place value(int number);
+  Zmm in_register(const Place& place);
+  Zmm reg(int number) { return in_register(value(number)); }
+  Address element(int slot, int bytes, Gpr index = kElement);
+  void load(int input);
+  void store(const Segment::Output& output);
+  Zmm rounded(Zmm value);
+  Zmm sum_of(const Segment::Output& output) const;
+  void open_row_sums();
+  void close_row_sums();
+
+  // Code
+  void open_function();
+  void body(bool is_tail);
+  void close_function(std::size_t row_loop, std::size_t to_next);
+  void step(int number);
+  void emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {}, bool zeroing = false);
+  void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {});
+  void one_where_chosen(Zmm to);
+  void choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b);
+  void exp(Zmm to, Zmm x);
+  void erf(Zmm to, Zmm x);
+
+  struct Kept {
+    std::uint64_t key;
+    Zmm reg;
+  };
+  std::optional<Zmm> keep(std::uint64_t key);
+
+  const Segment& segment_;
+  Assembler a_;
+  struct Repeated {
+    std::uint32_t bits;
+    std::int32_t offset;
+  };
+  std::vector<float> constants_;  // vectors: tables, and values repeated
+  std::vector<Repeated> repeated_;
+  std::vector<int> free_;
+  std::vector<int> passing_;           // given back after the step
+  std::vector<Zmm> where_;             // of each value, if it is in a register
+  std::vector<Zmm> sums_;              // of each output, if it is one of rows
+  std::vector<int> last_;              // the step that uses it last
+  std::vector<int> based_;             // slots whose pointers are in kBases
+  std::vector<std::uint64_t> wanted_;  // constants and values of the block, as they are met
+  std::vector<Kept> kept_;
+  bool is_tail_ = false;
+  int spare_ = kVectorRegisters;
+};
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,157 @@
+// Each instruction of a loop as instructions of the machine, to the bits of loop_sweeps.cpp and math-inl.hpp.
+#include <tapestry/ops/kernels/loop_assembler.hpp>
+#include <tapestry/ops/kernels/math_tables.hpp>
+
+#include <span>
+
+namespace tapestry::kernels {
+namespace {
+
+namespace v = vector_ops;
+
+}  // namespace
+
+void SegmentAssembler::emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask, bool zeroing) {
+  if (b.in_register()) {
+    a_.emit(op, to, a, b.reg, mask, zeroing);
+  } else {
+    a_.emit(op, to, a, b.address, mask, zeroing);
+  }
+}
+
+/// The chosen are those for which it holds, of those in `mask`.
+void SegmentAssembler::compare(Predicate predicate, Zmm a, const Place& b, Mask mask) {
+  const Zmm chosen{kChosen.number};
+  if (b.in_register()) {
+    a_.emit_with(v::compare, chosen, a, b.reg, predicate, mask);
+  } else {
+    a_.emit_with(v::compare, chosen, a, b.address, predicate, mask);
+  }
+}
+
+void SegmentAssembler::one_where_chosen(Zmm to) {
+  a_.emit(v::move, to, {}, in_register(constant(1)), kChosen, true);
+}
+
+/// The second operand comes out if either is NaN, so that of the first must be put back.
+void SegmentAssembler::choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b) {
+  emit(op, to, a, b);
+  compare(kUnordered, a, {.reg = a});
+  emit(v::move, to, {}, {.reg = a}, kChosen);
+}
+
+void SegmentAssembler::exp(Zmm to, Zmm x) {  // as in math-inl.hpp
+  const Zmm r = passing(), n = passing();
+  emit(v::max, r, in_register(constant(tables::kExpLow)), {.reg = x});
+  emit(v::min, r, in_register(constant(tables::kExpHigh)), {.reg = r});
+  const Zmm rounder = in_register(constant(tables::kRounder));
+  emit(v::move, n, {}, {.reg = r});
+  emit(v::fmadd213, n, in_register(constant(tables::kLog2E)), {.reg = rounder});
+  emit(v::sub, n, n, {.reg = rounder});
+  emit(v::fnmadd231, r, n, constant(tables::kLn2High));
+  emit(v::fnmadd231, r, n, constant(tables::kLn2Low));
+  constexpr auto& c = tables::kExp;
+  emit(v::move, to, {}, {.reg = in_register(constant(c[5]))});
+  for (int i = 4; i >= 0; --i) emit(v::fmadd213, to, r, constant(c[i]));
+  emit(v::fmadd213, to, r, constant(1));
+  emit(v::scale, to, to, {.reg = n});
+}
+
+void SegmentAssembler::erf(Zmm to, Zmm x) {  // as in math-inl.hpp
+  const Zmm t = passing(), k = passing(), n = passing(), c = passing();
+  emit(v::bit_and, t, x, constant_bits(0x7fffffff));
+  emit(v::min, t, in_register(constant(tables::kErfOne)), {.reg = t});
+  const Zmm rounder = in_register(constant(tables::kRounder));
+  emit(v::move, k, {}, {.reg = t});
+  emit(v::fmadd213, k, in_register(constant(1 / tables::kErfWidth)), {.reg = rounder});
+  emit(v::sub, n, k, {.reg = rounder});
+  emit(v::fnmadd231, t, n, constant(tables::kErfWidth));
+  const auto look_up = [&](Zmm reg, int j) { emit(v::permute, reg, k, table(std::span(tables::kErf[j]))); };
+  look_up(to, 5);
+  for (int j = 4; j > 0; --j) {
+    look_up(c, j);
+    emit(v::fmadd213, to, t, {.reg = c});
+  }
+  look_up(c, 0);
+  compare(kEqual, n, constant(0));
+  emit(v::move, c, {}, {.reg = t}, kChosen);
+  emit(v::fmadd213, to, t, {.reg = c});
+  const Place sign = constant_bits(0x80000000);
+  constexpr int kThirdChooses = 0xd8;  // a bit of the second where the third is 1, else of the first
+  if (sign.in_register()) {
+    a_.emit_with(v::select_bits, to, x, sign.reg, kThirdChooses);
+  } else {
+    a_.emit_with(v::select_bits, to, x, sign.address, kThirdChooses);
+  }
+}
+
+void SegmentAssembler::step(int number) {
+  const Segment::Step& step = segment_.steps[std::size_t(number)];
+  const Zmm a = reg(step.operands[0]);
+  const Place b = arity_of(step.code) > 1 ? value(step.operands[1]) : Place{.reg = a};
+  const Place c = arity_of(step.code) > 2 ? value(step.operands[2]) : Place{.reg = a};
+  const Zmm to = where_[segment_.inputs.size() + std::size_t(number)] = take();
+  const auto chooses = [&](Predicate predicate, const Place& other) {
+    compare(predicate, a, other);
+    one_where_chosen(to);
+  };
+  switch (step.code) {
+    case Code::copy:
+      return emit(v::move, to, {}, {.reg = a});
+    case Code::neg:
+      return emit(v::bit_xor, to, a, constant_bits(0x80000000));
+    case Code::abs:
+      return emit(v::bit_and, to, a, constant_bits(0x7fffffff));
+    case Code::sqrt:
+      return emit(v::sqrt, to, {}, {.reg = a});
+    case Code::exp:
+      return exp(to, a);
+    case Code::erf:
+      return erf(to, a);
+    case Code::floor:
+      return a_.emit_with(v::round, to, {}, a, 9);  // downwards, without exceptions
+    case Code::logical_not:
+      return chooses(kEqual, constant(0));
+    case Code::add:
+      return emit(v::add, to, a, b);
+    case Code::sub:
+      return emit(v::sub, to, a, b);
+    case Code::mul:
+      return emit(v::mul, to, a, b);
+    case Code::div:
+      return emit(v::div, to, a, b);
+    case Code::max:
+      return choose_larger(v::max, to, a, b);
+    case Code::min:
+      return choose_larger(v::min, to, a, b);
+    case Code::eq:
+      return chooses(kEqual, b);
+    case Code::ne:
+      return chooses(kUnequal, b);
+    case Code::lt:
+      return chooses(kLess, b);
+    case Code::le:
+      return chooses(kAtMost, b);
+    case Code::gt:
+      return chooses(kMore, b);
+    case Code::ge:
+      return chooses(kAtLeast, b);
+    case Code::logical_and:
+      compare(kUnequal, a, constant(0));
+      compare(kUnequal, in_register(b), constant(0), kChosen);
+      return one_where_chosen(to);
+    case Code::mul_no_nan:
+      compare(kUnequal, a, constant(0));
+      return emit(v::mul, to, a, b, kChosen, true);
+    case Code::select:
+      compare(kUnequal, in_register(c), constant(0));
+      return emit(v::blend, to, in_register(b), {.reg = a}, kChosen);
+    case Code::mul_add:
+      emit(v::mul, to, a, b);
+      return emit(v::add, to, to, c);
+    default:
+      break;  // can_assemble() says no
+  }
+}
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,301 @@
+// Segments: the single instructions of a plan, put together into as few runs as what comes between them
+// allows, the reductions of rows mostly.
+#include <tapestry/ops/kernels/loop_lowering.hpp>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace tapestry::kernels {
+
+class Gathering {
+ public:
+  explicit Gathering(Lowering& lowering)
+      : lowering_(lowering), plan_(lowering.plan_), slots_(lowering.slots_), all_(std::move(plan_.steps)) {
+    plan_.steps.clear();
+    for (std::size_t i = 0; i < all_.size(); ++i) maker_[all_[i].result] = i;
+    placed_.resize(all_.size());
+  }
+
+  /// What is between comes as early as its operands allow; a single instruction waits for the first that
+  /// needs it, so that as much as possible of what uses its result is in the same segment.
+  void run() {
+    read_as_stored();
+    write_bf16();
+    sum_columns();
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (is_single(i) || placed_[i]) continue;
+      if (needs_segment(i)) place_segment(needed_from(i));
+      if (!placed_[i]) place(i);  // a segment may have taken it in
+    }
+    std::vector<std::size_t> rest;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (!placed_[i]) rest.push_back(i);
+    }
+    if (!rest.empty()) place_segment(rest);
+    note_reads();
+  }
+
+ private:
+  bool is_single(std::size_t i) const { return all_[i].kind == Step::Kind::single; }
+
+  std::span<const int> operands(std::size_t i) const {
+    return {all_[i].slots.data(), std::size_t(all_[i].operands)};
+  }
+
+  /// Adds the steps that have to come before i. False if one of them is itself not a single, and not placed
+  /// yet.
+  bool add_needed(std::size_t i, std::vector<std::size_t>& needed) const {
+    for (const int slot : operands(i)) {
+      const auto maker = maker_.find(slot);
+      if (maker == maker_.end() || placed_[maker->second]) continue;
+      const std::size_t step = maker->second;
+      if (std::ranges::find(needed, step) != needed.end()) continue;
+      if (!is_single(step) || !add_needed(step, needed)) return false;
+      needed.push_back(step);
+    }
+    return true;
+  }
+
+  bool needs_segment(std::size_t i) const {
+    std::vector<std::size_t> needed;
+    add_needed(i, needed);
+    return !needed.empty();
+  }
+
+  /// The singles that step i waits for, and those that later ones do if they wait for nothing else.
+  std::vector<std::size_t> needed_from(std::size_t i) const {
+    std::vector<std::size_t> all;
+    for (std::size_t later = i; later < all_.size(); ++later) {
+      if (is_single(later)) continue;
+      std::vector<std::size_t> needed = all;
+      if (add_needed(later, needed)) all = std::move(needed);
+    }
+    std::ranges::sort(all);
+    return all;
+  }
+
+  void place(std::size_t i) {
+    placed_[i] = true;
+    place_step(all_[i]);
+  }
+
+  void place_step(const Step& step) {
+    plan_.steps.push_back(step);
+    slots_.set_first(step.result, int(plan_.steps.size()) - 1);
+  }
+
+  void place_segment(const std::vector<std::size_t>& steps) {
+    Segment segment;
+    std::map<int, int> numbers;  // of slots
+    std::set<std::size_t> here(steps.begin(), steps.end());
+    const auto makes = [&](int slot) {
+      const auto maker = maker_.find(slot);
+      return maker != maker_.end() && here.contains(maker->second);
+    };
+    for (const std::size_t i : steps) {
+      placed_[i] = true;
+      for (std::size_t k = 0; k < operands(i).size(); ++k) {
+        const int slot = all_[i].slots[k];
+        if (makes(slot) || numbers.contains(slot)) continue;
+        numbers[slot] = int(segment.inputs.size());
+        segment.inputs.push_back({from_of(slot, all_[i].levels[k]), slot, bf16_.contains(slot)});
+      }
+    }
+    for (const std::size_t i : steps) {
+      Segment::Step made{.code = all_[i].code};
+      for (std::size_t k = 0; k < operands(i).size(); ++k) made.operands[k] = numbers.at(all_[i].slots[k]);
+      numbers[all_[i].result] = int(segment.inputs.size() + segment.steps.size());
+      segment.steps.push_back(made);
+    }
+    const int at = int(plan_.steps.size());
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (placed_[i] || !sums_row(i) || !makes(all_[i].slots[0])) continue;
+      placed_[i] = true;
+      here.insert(i);
+      segment.outputs.push_back({numbers.at(all_[i].slots[0]), all_[i].result, To::row_sum});
+      slots_.set_first(all_[i].result, at);
+    }
+    for (const std::size_t i : steps) {
+      const int slot = all_[i].result;
+      if (is_read_outside(slot, here)) {
+        segment.outputs.push_back({numbers.at(slot), slot, To::element});
+        slots_.set_first(slot, at);
+      } else {
+        slots_.drop(slot);
+      }
+    }
+    std::erase_if(wanted_, [&](const Wanted& wanted) {
+      const auto number = numbers.find(wanted.slot);
+      if (number == numbers.end()) return false;
+      segment.outputs.push_back({number->second, wanted.as, wanted.to});
+      return true;
+    });
+    plan_.steps.push_back({.kind = Step::Kind::segment,
+                           .level = Level::element,
+                           .segment = int(plan_.segments.size()),
+                           .has_rows = segment.has_rows()});
+    plan_.segments.push_back(std::move(segment));
+  }
+
+  From from_of(int slot, Level level) const {
+    if (columns_.contains(slot)) return From::column;
+    return level == Level::block ? From::block : level == Level::row ? From::row : From::element;
+  }
+
+  /// Is it a sum of each row that a segment can keep in a register?
+  bool sums_row(std::size_t i) const {
+    return all_[i].kind == Step::Kind::fold && plan_.row_elements >= kLongRow &&
+           plan_.row_elements <= kMostSummedColumns &&
+           all_[i].reducer == &find_reducer(plan_.loop.lane, Reduce::sum);
+  }
+
+  /// By a step of another segment, as an output or by what reduces to one?
+  bool is_read_outside(int slot, const std::set<std::size_t>& here) const {
+    const auto has_it = [&](const auto& output) { return output.slot == slot; };
+    return std::ranges::any_of(lowering_.direct_outputs_,
+                               [&](const auto& o) { return o.second.slot == slot; }) ||
+           std::ranges::any_of(plan_.fulls, has_it) || std::ranges::any_of(plan_.reduceds, has_it) ||
+           is_read(slot, [&](std::size_t i) { return !here.contains(i); });
+  }
+
+  template <class Which>
+  bool is_read(int slot, const Which& which) const {
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (which(i) && std::ranges::find(operands(i), slot) != operands(i).end()) return true;
+    }
+    return false;
+  }
+
+  /// Of what only segments read, bf16 is converted and a row that is the same for all slices repeated on the
+  /// way.
+  void read_as_stored() {
+    for (Leaf& leaf : plan_.leaves) {
+      if (leaf.kind != Leaf::Kind::tile || leaf.input < 0 || leaf.random || leaf.level != Level::element)
+        continue;
+      const DType dtype = plan_.loop.inputs[std::size_t(leaf.input)].dtype;
+      const bool dense = lowering_.block_.is_dense(leaf.strides, leaf.level) && !leaf.steady;
+      const bool columns = !dense && is_columns(leaf.strides);
+      if (dtype != DType::bf16 && (dtype != DType::f32 || !columns)) continue;
+      if ((!dense && !columns) || slots_.last_read(leaf.slot) == Slots::kEnd ||
+          !is_read_by_singles(leaf.slot))
+        continue;
+      leaf.kind = Leaf::Kind::direct;
+      slots_.drop(leaf.slot);
+      if (dtype == DType::bf16) bf16_.insert(leaf.slot);
+      if (columns) columns_.insert(leaf.slot);
+    }
+  }
+
+  bool is_read_by_singles(int slot) const {
+    const auto reads = [&](const Step& step) {
+      return std::find(step.slots.begin(), step.slots.begin() + step.operands, slot) !=
+             step.slots.begin() + step.operands;
+    };
+    return std::ranges::none_of(plan_.steady_steps, reads) &&
+           !is_read(slot, [&](std::size_t i) { return !is_single(i); });
+  }
+
+  /// Are slices the rows of segments, and long enough to go over one by one?
+  bool has_slices() const {
+    return plan_.block_slices > 1 && plan_.slice_elements >= kLongRow &&
+           (!plan_.loop.row || plan_.split == plan_.row - 1);
+  }
+
+  /// A value for each element of a slice, in order, and the same for all slices?
+  bool is_columns(const Shape& strides) const {
+    std::int64_t expected = 1;
+    for (int d = plan_.rank - 1; d > plan_.split; --d) {
+      if (strides[d] != expected && plan_.extents[std::size_t(d)] != 1) return false;
+      expected *= plan_.extents[std::size_t(d)];
+    }
+    return has_slices() && strides[plan_.split] == 0;
+  }
+
+  void write_bf16() {
+    for (FullOutput& full : plan_.fulls) {
+      const LoopOutput& output = plan_.loop.outputs[std::size_t(full.output)];
+      if (full.direct || output.dtype != DType::bf16 || full.level != Level::element ||
+          !is_single_result(full.slot) || !lowering_.block_.is_dense(full.strides, full.level)) {
+        continue;
+      }
+      wanted_.push_back({full.slot, slots_.add(), To::bf16});
+      full.slot = wanted_.back().as;
+      full.direct = true;
+      full.streams = plan_.streams;
+      lowering_.direct_outputs_[std::size_t(full.output)] = {full.slot, 0};
+    }
+  }
+
+  bool is_single_result(int slot) const {
+    const auto maker = maker_.find(slot);
+    return maker != maker_.end() && is_single(maker->second);
+  }
+
+  /// Sums of columns are gathered in a panel, of up to kMostPanelRows before they join the accumulators.
+  void sum_columns() {
+    if (!has_slices() || plan_.block_slices > kMostPanelRows) return;
+    for (ReducedOutput& reduced : plan_.reduceds) {
+      const bool read = is_read(reduced.slot, [&](std::size_t i) { return is_single(i); });
+      const bool is_leaf = std::ranges::any_of(plan_.leaves, [&](const Leaf& leaf) {
+        return leaf.slot == reduced.slot && leaf.kind == Leaf::Kind::direct && leaf.level == Level::element;
+      });
+      const auto outer = reduced.strides.begin();
+      if (reduced.reducer != &find_reducer(plan_.loop.lane, Reduce::sum) || reduced.level != Level::element ||
+          reduced.groups != 2 || reduced.group_kept[0] || reduced.group_extents[0] != 1 ||
+          !std::all_of(outer, outer + plan_.split + 1, [](auto s) { return s == 0; }) ||
+          !(is_single_result(reduced.slot) || (is_leaf && read))) {
+        continue;
+      }
+      const int panel = slots_.add_memory(plan_.slice_elements * plan_.lane_bytes, true, Slots::kBegin);
+      wanted_.push_back({reduced.slot, panel, To::column_sum});
+      reduced.slot = panel;
+      reduced.panel = true;
+    }
+  }
+
+  void note_reads() {
+    slots_.forget_reads();
+    for (int at = 0; at < int(plan_.steps.size()); ++at) {
+      const Step& step = plan_.steps[std::size_t(at)];
+      const auto writes = [&](int slot) {
+        for (auto& [output, direct] : lowering_.direct_outputs_) {
+          if (direct.slot == slot) direct.when = at;
+        }
+      };
+      if (step.kind == Step::Kind::segment) {
+        const Segment& segment = plan_.segments[std::size_t(step.segment)];
+        for (const Segment::Input& input : segment.inputs) slots_.read(input.slot, at);
+        for (const Segment::Output& output : segment.outputs) writes(output.slot);
+      } else {
+        for (int k = 0; k < step.operands; ++k) slots_.read(step.slots[std::size_t(k)], at);
+        writes(step.result);
+      }
+    }
+    for (const FullOutput& full : plan_.fulls) {
+      if (!full.direct) slots_.read(full.slot, Slots::kEnd);
+    }
+    for (const ReducedOutput& reduced : plan_.reduceds) slots_.read(reduced.slot, Slots::kEnd);
+  }
+
+  Lowering& lowering_;
+  LoopPlan& plan_;
+  Slots& slots_;
+  std::vector<Step> all_;
+  std::map<int, std::size_t> maker_;  // of slots
+  std::vector<bool> placed_;
+  std::set<int> bf16_, columns_;  // slots that segments read as such
+  struct Wanted {
+    int slot;  // of the value
+    int as;    // the slot for it in this form
+    To to;
+  };
+  std::vector<Wanted> wanted_;
+};
+
+void Lowering::gather_segments() { Gathering(*this).run(); }
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,175 @@
+#include "../support/loop_case.hpp"
+#include "../support/simd_targets.hpp"
+
+#include <tapestry/ops/kernels/loop_plan.hpp>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include <boost/test/unit_test.hpp>
+
+using namespace tapestry;
+using namespace tapestry::kernels;
+
+namespace {
+
+const auto in = [](std::size_t i) { return Operand::input(i); };
+const auto res = [](std::size_t i) { return Operand::result(i); };
+
+/// Ordinary numbers of both signs and all magnitudes, with the odd ones among them.
+std::vector<float> numbers(std::size_t count, unsigned seed) {
+  constexpr float kOdd[] = {0.0f,   -0.0f,    1.0f,      -1.0f,
+                            1e-42f, 3e38f,    88.9f,     -104.5f,
+                            0.3f,   INFINITY, -INFINITY, std::numeric_limits<float>::quiet_NaN()};
+  Generator random(seed);
+  std::vector<float> values(count);
+  for (float& value : values) {
+    const float size = std::ldexp(1.0f, int(below(random, 20)) - 12);
+    value = below(random, 6) == 0 ? kOdd[below(random, std::size(kOdd))]
+                                  : size * (float(below(random, 2001)) / 1000 - 1);
+  }
+  return values;
+}
+
+std::vector<float> run(const Loop& loop, const std::vector<std::vector<float>>& inputs, std::size_t size) {
+  const CompiledLoop compiled(loop);
+  std::vector<float> result(size, -7);
+  std::vector<std::byte> scratch(compiled.scratch_bytes());
+  std::vector<const void*> from;
+  for (const std::vector<float>& input : inputs) from.push_back(input.data());
+  void* to[] = {result.data()};
+  compiled.run(from, to, scratch.data());
+  return result;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (std::isnan(a[i]) && std::isnan(b[i])) continue;
+    if (std::bit_cast<std::uint32_t>(a[i]) != std::bit_cast<std::uint32_t>(b[i])) return false;
+  }
+  return true;
+}
+
+Loop pointwise(std::int64_t size, std::size_t inputs, std::vector<Instruction> code) {
+  Loop loop{.extents = {size}, .code = std::move(code)};
+  loop.inputs.assign(inputs, {DType::f32, {1}});
+  loop.outputs = {{res(loop.code.size() - 1), DType::f32, Reduce::none, {1}}};
+  return loop;
+}
+
+std::size_t segments_of(const Loop& loop) { return make_plan(loop)->segments.size(); }
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(loop_assembled)
+
+BOOST_AUTO_TEST_CASE(an_instruction_gives_the_bits_of_its_sweep) {
+  if (!assembles()) return;
+  for (int c = 0; c < int(Code::index); ++c) {
+    const auto code = Code(c);
+    if (!can_assemble(code)) continue;
+    for (const std::size_t size : {1, 15, 16, 17, 100, 5000}) {
+      const std::vector<std::vector<float>> inputs{numbers(size, 1), numbers(size, 2), numbers(size, 3)};
+      const Loop loop = pointwise(std::int64_t(size), 3, {{code, in(0), in(1), in(2)}});
+      BOOST_REQUIRE_EQUAL(segments_of(loop), 1);
+      std::vector<float> expected(size);
+      const Source sources[] = {{inputs[0].data(), 1}, {inputs[1].data(), 1}, {inputs[2].data(), 1}};
+      find_sweep(Lane::f32, code)(sources, expected.data(), std::int64_t(size));
+      BOOST_TEST(same_bits(run(loop, inputs, size), expected), name_of(code) << " of " << size);
+    }
+  }
+}
+
+// With constants for every register, and values that are all needed at the end.
+BOOST_AUTO_TEST_CASE(more_constants_and_values_than_registers) {
+  if (!assembles()) return;
+  for (const int values : {5, 20, 40}) {
+    std::vector<Instruction> code;
+    for (int i = 0; i < values; ++i) code.push_back({Code::mul, in(0), Operand::constant(1.5 + i)});
+    code.push_back({Code::add, res(0), in(1)});
+    for (int i = 1; i < values; ++i) code.push_back({Code::sub, res(code.size() - 1), res(std::size_t(i))});
+    const Loop loop = pointwise(77, 2, code);
+    BOOST_TEST(segments_of(loop) == (values < 30 ? 1 : 0));  // too many to keep: interpreted
+    const std::vector<std::vector<float>> inputs{numbers(77, 4), numbers(77, 5)};
+    std::vector<float> expected(77);
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      expected[i] = inputs[0][i] * 1.5f + inputs[1][i];
+      for (int k = 1; k < values; ++k) expected[i] = expected[i] - inputs[0][i] * (1.5f + float(k));
+    }
+    BOOST_TEST(same_bits(run(loop, inputs, 77), expected), values << " values");
+  }
+}
+
+// Layer norm's derivative has all there is: rows, their sums, sums of columns, and operands for either.
+BOOST_AUTO_TEST_CASE(rows_and_columns_become_two_segments) {
+  if (!assembles()) return;
+  for (const std::int64_t columns : {64, 77, 512}) {
+    const std::int64_t rows = 150;
+    const Loop loop{.extents = {rows, columns},
+                    .row = 1,
+                    .inputs = {{DType::f32, {columns, 1}}, {DType::f32, {0, 1}}, {DType::f32, {1, 0}}},
+                    .code = {{Code::mul, in(0), in(1)},
+                             {Code::row_sum, res(0)},
+                             {Code::mul, in(2), res(1)},
+                             {Code::sub, res(0), res(2)}},
+                    .outputs = {{res(3), DType::f32, Reduce::none, {columns, 1}},
+                                {res(0), DType::f32, Reduce::sum, {0, 1}},
+                                {in(0), DType::f32, Reduce::sum, {0, 1}}}};
+    const std::optional<LoopPlan> plan = make_plan(loop);
+    BOOST_TEST(plan->segments.size() == 2);
+    BOOST_TEST(std::ranges::none_of(plan->steps, [](const Step& s) { return s.kind == Step::Kind::fold; }));
+    BOOST_TEST(std::ranges::all_of(plan->reduceds, [](const ReducedOutput& r) { return r.panel; }));
+    BOOST_TEST(std::ranges::none_of(plan->leaves, [](const Leaf& l) { return l.kind == Leaf::Kind::tile; }));
+    Generator random(3);
+    const LoopCase one(loop, random);
+    BOOST_TEST(difference(one, one.run()) == "");
+    BOOST_TEST(difference(one, one.run(true)) == "");
+  }
+}
+
+// All of it is the same for each block, as there is one.
+BOOST_AUTO_TEST_CASE(a_single_row_depends_on_itself) {
+  const Loop loop{.extents = {64},
+                  .row = 0,
+                  .inputs = {{DType::f32, {1}}},
+                  .code = {{Code::row_max, in(0)},
+                           {Code::sub, in(0), res(0)},
+                           {Code::max, Operand::constant(-1), res(1)}},
+                  .outputs = {{res(2), DType::f32, Reduce::none, {1}}}};
+  Generator random(8);
+  const LoopCase one(loop, random);
+  BOOST_TEST(difference(one, one.run()) == "");
+}
+
+BOOST_AUTO_TEST_CASE(bf16_is_read_and_written_on_the_way) {
+  if (!assembles()) return;
+  const std::int64_t size = 1000;
+  Loop loop = pointwise(size, 1, {{Code::copy, in(0)}});
+  loop.outputs[0].dtype = DType::bf16;
+  std::vector<float> values = numbers(std::size_t(size), 6);
+  values[1] = std::bit_cast<float>(0x3f808000u);  // a tie, down to even
+  values[2] = std::bit_cast<float>(0x3f818000u);  // and up
+  values[3] = std::bit_cast<float>(0x7f800001u);  // a NaN whose upper half is infinity
+  std::vector<bf16> rounded(values.size());
+  std::vector<float> back(values.size());
+  const void* from[] = {values.data()};
+  void* to[] = {rounded.data()};
+  BOOST_TEST(segments_of(loop) == 1);
+  CompiledLoop(loop).run(from, to, nullptr);
+  loop.inputs[0].dtype = DType::bf16;
+  loop.outputs[0].dtype = DType::f32;
+  const void* read[] = {rounded.data()};
+  void* write[] = {back.data()};
+  BOOST_TEST((make_plan(loop)->leaves[0].kind == Leaf::Kind::direct));
+  CompiledLoop(loop).run(read, write, nullptr);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    BOOST_TEST(rounded[i].bits == bf16(values[i]).bits);
+    BOOST_TEST(std::bit_cast<std::uint32_t>(back[i]) == std::uint32_t{rounded[i].bits} << 16);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
