@@ -4,6 +4,7 @@
 
 #include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/differentiate.hpp>
+#include <tapestry/core/function.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
