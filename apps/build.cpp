@@ -52,6 +52,11 @@ Precision make_precision(const Config& config) {
   return config.precision == "bf16" ? Precision::bf16 : Precision::f32;
 }
 
+std::string precision_notice(Precision precision, bool cpu_multiplies_bf16) {
+  if (precision != Precision::bf16 || cpu_multiplies_bf16) return "";
+  return "This CPU has no bf16 products: they are computed in f32, and --precision f32 is faster\n";
+}
+
 std::unique_ptr<Model> make_model(const Config& config, std::int64_t side) {
   const ModelEntry& entry = model_entry(config.model);
   demand(config.keep > 0 && config.keep <= 1, "--keep is a probability above 0, not ", config.keep);

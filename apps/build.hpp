@@ -21,6 +21,9 @@ namespace tapestry::app {
 
 /// What steps compute in: --precision bf16 is a model in f32 whose steps are compiled for bf16.
 Precision make_precision(const Config& config);
+/// What someone should know who computes in this precision on a CPU that multiplies bf16 or doesn't: a line,
+/// or nothing.
+std::string precision_notice(Precision precision, bool cpu_multiplies_bf16);
 /// For images of side x side pixels. Throws UsageError for names and numbers that make no sense.
 std::unique_ptr<Model> make_model(const Config& config, std::int64_t side = kCifar10Side);
 Optimizer make_optimizer(const Config& config, StateDict& state);

@@ -156,8 +156,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                  .check_gradients = config.check_gradients,
                                  .precision = make_precision(config),
                                  .average = make_average(config, model->state())};
-  if (trainer_options.precision == Precision::bf16 && !kernels::cpu_multiplies_bf16())
-    std::cerr << "This CPU has no bf16 products: they are computed in f32, and --precision f32 is faster\n";
+  std::cerr << precision_notice(trainer_options.precision, kernels::cpu_multiplies_bf16());
   trainer_options.on_step = [&](const StepReport& step) {
     log->append({{"kind", "step"},
                  {"epoch", step.epoch},

@@ -1,8 +1,11 @@
 // Interruptions, kills and thread counts: the final parameters are the same, bit for bit.
+#include <tapestry/apps/build.hpp>
 #include <tapestry/core/io/safetensors.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
 #include <tapestry/tests/support/files.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -212,6 +215,17 @@ BOOST_AUTO_TEST_CASE(augmented_images) {
       "last.safetensors was trained with --augment alternating,translate=2,cutout=8, not flip");
 }
 
+BOOST_AUTO_TEST_CASE(only_bf16_on_a_cpu_without_it_is_remarked_on) {
+  using app::precision_notice;
+  BOOST_TEST(precision_notice(Precision::f32, false) == "");
+  BOOST_TEST(precision_notice(Precision::f32, true) == "");
+  BOOST_TEST(precision_notice(Precision::bf16, true) == "");
+  const std::string notice = precision_notice(Precision::bf16, false);
+  BOOST_TEST(notice.find("no bf16 products") != std::string::npos);
+  BOOST_TEST(std::ranges::count(notice, '\n') == 1);
+  BOOST_TEST(notice.ends_with('\n'));
+}
+
 BOOST_AUTO_TEST_CASE(in_bf16) {
   const TemporaryFolder place;
   check_killed_in_mid_epoch(place / "run", place / "whole", {"--precision", "bf16", "--keep", "0.8"});
@@ -220,6 +234,14 @@ BOOST_AUTO_TEST_CASE(in_bf16) {
                     half = cifar_train(small_training(place / "bf16", {"--precision", "bf16"}));
   BOOST_TEST(single.code == 0, single.err);
   BOOST_TEST(half.code == 0, half.err);
+  // A CPU without bf16 does it too, and says once that it is slower; f32 is nothing to speak of.
+  const auto notices = [](const ChildResult& result) {
+    std::size_t count = 0, at = 0;
+    for (; (at = result.err.find("no bf16 products", at)) != std::string::npos; ++at) ++count;
+    return count;
+  };
+  BOOST_TEST(notices(half) == (kernels::cpu_multiplies_bf16() ? 0u : 1u), half.err);
+  BOOST_TEST(notices(single) == 0u, single.err);
   BOOST_TEST(!same_state(place / "f32" / "last.safetensors", place / "bf16" / "last.safetensors"));
 }
 
