@@ -301,8 +301,9 @@ BOOST_AUTO_TEST_CASE(once_reserved_nothing_is_allocated) {
   const UseWinograd always(Winograd::wherever_possible);
   check({ConvPart::results, shape(2, 9, 9, 16, 16, {1, 1, 1, 1}), DType::f32, DType::f32});  // wakes threads
   for (const ConvPart part : kParts) {
-    const bool images = part == ConvPart::images;
-    const ConvShape s = shape(1, 7, 7, images ? 24 : 4096, images ? 4096 : 24, {1, 1, 1, 1});
+    const ConvShape s = part == ConvPart::results  ? shape(1, 7, 7, 4096, 24, {1, 1, 1, 1})
+                        : part == ConvPart::images ? shape(1, 7, 7, 24, 4096, {1, 1, 1, 1})
+                                                   : shape(1, 7, 7, 4096, 40, {1, 1, 1, 1});
     for (const DType from : {DType::bf16, DType::f32}) {
       const Convolution c{part, s, from, from};
       Operands o = operands(c);
