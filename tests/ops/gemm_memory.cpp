@@ -26,7 +26,7 @@ struct Threads {
 
 constexpr std::size_t kPiece = (256 + 514) << 10;
 
-bool is_ours() { return (hwy::SupportedTargets() & (HWY_AVX2 | HWY_AVX3)) != 0; }
+[[maybe_unused]] bool is_ours() { return (hwy::SupportedTargets() & (HWY_AVX2 | HWY_AVX3)) != 0; }
 
 }  // namespace
 
