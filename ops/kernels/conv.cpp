@@ -1,6 +1,7 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/ops/kernels/conv_parts.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 #include <tapestry/ops/kernels/onednn.hpp>
 #include <tapestry/ops/kernels/winograd.hpp>
@@ -10,14 +11,6 @@
 
 namespace tapestry::kernels {
 namespace {
-
-bool cpu_has_amx() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("amx-bf16");
-#else
-  return false;
-#endif
-}
 
 bool is_depthwise(const ConvShape& s) { return s.groups > 1 && s.groups == s.cin && s.groups == s.cout; }
 
@@ -30,7 +23,7 @@ bool by_winograd(const Convolution& c) {
   if (winograd_use() == Winograd::wherever_possible) return true;
   if (!has_kernels()) return false;  // OpenBLAS is faster than one lane
   // AMX multiplies bf16 so fast that it is no use to multiply less.
-  if (c.from == DType::bf16 && onednn_in_use() && cpu_has_amx()) return false;
+  if (c.from == DType::bf16 && onednn_in_use() && cpu_multiplies_bf16_by_amx()) return false;
   // Transforms are work for each channel, products for each pair of channels.
   return std::min(s.cin, s.cout) >= 24;
 }
