@@ -1,7 +1,7 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/ops/kernels/amx.hpp>
 #include <tapestry/ops/kernels/conv_parts.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
-#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 #include <tapestry/ops/kernels/onednn.hpp>
 #include <tapestry/ops/kernels/winograd.hpp>
@@ -23,7 +23,7 @@ bool by_winograd(const Convolution& c) {
   if (winograd_use() == Winograd::wherever_possible) return true;
   if (!has_kernels()) return false;  // OpenBLAS is faster than one lane
   // AMX multiplies bf16 so fast that it is no use to multiply less.
-  if (c.from == DType::bf16 && onednn_in_use() && cpu_multiplies_bf16_by_amx()) return false;
+  if (c.from == DType::bf16 && has_amx() && (amx_convolves(c) || onednn_in_use())) return false;
   // Transforms are work for each channel, products for each pair of channels.
   return std::min(s.cin, s.cout) >= 24;
 }
@@ -74,6 +74,7 @@ void convolve(const Convolution& c, const void* a, const void* b, void* to) {
     return;
   }
   if (by_winograd(c)) return convolve_winograd(c, a, b, to);
+  if (amx_convolves(c)) return convolve_by_amx(c, a, b, to);
   if (convolve_by_onednn(c, a, b, to)) return;
   if (is_depthwise(c.shape)) return convolve_depthwise(c, a, b, to);
   convolve_unfolded(c, a, b, to);
@@ -81,9 +82,11 @@ void convolve(const Convolution& c, const void* a, const void* b, void* to) {
 
 std::size_t reserve_for_convolution(const Convolution& c) {
   if (elements(c) == 0 || c.shape.n == 0 || c.shape.cin == 0 || c.shape.results() == 0) return 0;
-  const bool minimal = by_winograd(c), onednn = !minimal && onednn_convolves(c);
-  const bool unfolds = !minimal && !onednn && !is_depthwise(c.shape);
+  const bool minimal = by_winograd(c), amx = !minimal && amx_convolves(c);
+  const bool onednn = !minimal && !amx && onednn_convolves(c);
+  const bool unfolds = !minimal && !amx && !onednn && !is_depthwise(c.shape);
   const ConvMemory memory = minimal   ? winograd_memory(c)
+                            : amx     ? amx_memory(c)
                             : onednn  ? onednn_memory(c)
                             : unfolds ? unfolded_memory(c)
                                       : depthwise_memory(c);

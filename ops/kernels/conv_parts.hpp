@@ -23,6 +23,10 @@ void add_up(T* first, T* others, std::int64_t stride, std::int64_t count, std::i
 /// 3x3 windows of stride 1 by Winograd's minimal filtering, which takes fewer multiplications.
 void convolve_winograd(const Convolution& c, const void* a, const void* b, void* to);
 
+/// bf16 by AMX, directly; where amx_convolves().
+bool amx_convolves(const Convolution& c);
+void convolve_by_amx(const Convolution& c, const void* a, const void* b, void* to);
+
 /// By oneDNN: false if it has no kernel for this, or isn't in use. f32 and bf16.
 bool convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to);
 /// 0 bytes in both if it has no kernel for this.
@@ -30,6 +34,7 @@ struct ConvMemory {
   std::size_t chunk = 0, whole = 0;
 };
 ConvMemory winograd_memory(const Convolution& c);
+ConvMemory amx_memory(const Convolution& c);
 ConvMemory onednn_memory(const Convolution& c);
 bool onednn_convolves(const Convolution& c);
 

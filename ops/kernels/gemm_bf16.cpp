@@ -172,14 +172,6 @@ bool cpu_multiplies_bf16() {
 #endif
 }
 
-bool cpu_multiplies_bf16_by_amx() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("amx-bf16");
-#else
-  return false;
-#endif
-}
-
 template void gemm_bf16(const GemmShape&, const bf16*, const bf16*, float*);
 template void gemm_bf16(const GemmShape&, const bf16*, const bf16*, bf16*);
 

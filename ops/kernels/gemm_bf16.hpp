@@ -20,7 +20,5 @@ std::size_t reserve_for_gemm_bf16(const GemmShape& shape, DType result);
 
 /// Whether this CPU multiplies bf16 numbers itself (AVX512-BF16 or AMX). Others convert them to f32 first.
 bool cpu_multiplies_bf16();
-/// Whether it does so by AMX, several times as fast as by vectors.
-bool cpu_multiplies_bf16_by_amx();
 
 }  // namespace tapestry::kernels

@@ -1,0 +1,177 @@
+#include <tapestry/ops/kernels/amx.hpp>
+#include <tapestry/ops/kernels/conv_amx_steps.hpp>
+#include <tapestry/ops/kernels/conv_parts.hpp>
+
+#include <algorithm>
+
+namespace tapestry::kernels {
+namespace {
+
+using namespace conv_amx;
+
+constexpr std::int64_t kImages = 16;                     // of a tile's rows
+constexpr std::int64_t kGroup = 32;                      // images that are the terms of a product
+constexpr std::int64_t kLarge = std::int64_t{32} << 20;  // bytes
+
+std::int64_t divided_up(std::int64_t x, std::int64_t by) { return (x + by - 1) / by; }
+
+Axis down(const ConvShape& s, bool gradient) {
+  return {.sources = gradient ? s.oh : s.h,
+          .targets = gradient ? s.h : s.oh,
+          .taps = s.kh,
+          .stride = s.stride_h,
+          .dilation = s.dilation_h,
+          .lo = s.lo_h,
+          .gradient = gradient};
+}
+Axis across(const ConvShape& s, bool gradient) {
+  return {.sources = gradient ? s.ow : s.w,
+          .targets = gradient ? s.w : s.ow,
+          .taps = s.kw,
+          .stride = s.stride_w,
+          .dilation = s.dilation_w,
+          .lo = s.lo_w,
+          .gradient = gradient};
+}
+
+/// Results from images, or images' gradients from results' gradients.
+struct Forward {
+  const Convolution& c;
+  const ConvShape& s = c.shape;
+  const bool gradient = c.part == ConvPart::images;
+  const Axis down = kernels::down(s, gradient), across = kernels::across(s, gradient);
+  const std::int64_t terms = gradient ? s.cout : s.cin, columns = gradient ? s.cin : s.cout;
+  const std::int64_t blocks = divided_up(s.n, kImages);
+  const Chunks bands{down.targets, divided_up(down.targets, divided_up(kBlocks, blocks))};
+
+  /// Blocks of images and rows for many threads, if there are few images.
+  static constexpr std::int64_t kBlocks = 16;
+
+  std::size_t filters() const { return std::size_t(filter_bytes(s.taps(), terms, columns)); }
+  ConvMemory memory() const {
+    return {std::size_t(down.span() * row_bytes(across.sources, terms)), filters()};
+  }
+
+  void operator()(const bf16* from, const bf16* w, void* to) const {
+    const Scratch::Piece whole(whole_scratch(), memory().whole);
+    auto* const packed = whole.as<std::byte>();
+    const FilterView view{.filters = w,
+                          .taps = s.taps(),
+                          .terms = terms,
+                          .columns = columns,
+                          .tap = s.cin * s.cout,
+                          .term = gradient ? 1 : s.cout,
+                          .column = gradient ? s.cout : 1};
+    parallel_for(pairs(columns), [&](std::int64_t pair) { pack_filters(view, pair, packed); });
+    const std::int64_t image = down.targets * across.targets * columns * std::int64_t(size_of(c.to));
+    parallel_for(blocks * bands.count(), [&](std::int64_t chunk) {
+      const std::int64_t block = chunk / bands.count(), band = chunk % bands.count(), first = block * kImages;
+      const Scratch::Piece rows(chunk_scratch(), memory().chunk);
+      forward({.down = down,
+               .across = across,
+               .from = from + first * down.sources * across.sources * terms,
+               .images = std::min(kImages, s.n - first),
+               .terms = terms,
+               .columns = columns,
+               .begin = bands.begin(band),
+               .end = bands.end(band),
+               .filters = packed,
+               .rows = rows.as<std::byte>(),
+               .to = static_cast<std::byte*>(to) + first * image,
+               // What no cache would keep until it is read.
+               .past_caches = s.n * image >= kLarge},
+              c.to);
+    });
+  }
+};
+
+/// Filters' gradients. Pieces of the batch and of the images have sums of their own, which are added up.
+struct Filters {
+  const Convolution& c;
+  const ConvShape& s = c.shape;
+  const Axis down = kernels::down(s, false), across = kernels::across(s, false);
+  const Chunks slices{s.n, filter_slices(s.n).end(0), kGroup};
+  const Chunks bands{s.oh, divided_up(s.oh, divided_up(kPieces, slices.count()))};
+  const std::int64_t rows = rows_at_once();
+  const std::int64_t groups = groups_at_once();
+  const std::int64_t size = sum_bytes(s.taps(), s.cin, s.cout) / 4;
+
+  static constexpr std::int64_t kPieces = 8;
+  /// Pixels that are packed at a time, each of 32 images: so many that sums are seldom read and written, but
+  /// they should stay in L2.
+  static constexpr std::int64_t kPixels = 48, kPacked = std::int64_t{1200} << 10;
+  std::int64_t packed(std::int64_t count) const {
+    return group_bytes(packed_rows(down, count), s.w, s.cin) + group_bytes(count, s.ow, s.cout);
+  }
+  std::int64_t rows_at_once() const {
+    std::int64_t count = 1;
+    while (count < bands.end(0) && count * s.ow < kPixels && packed(count + 1) <= kPacked) ++count;
+    return count;
+  }
+  std::int64_t groups_at_once() const {
+    const std::int64_t all = divided_up(slices.end(0), kGroup);
+    std::int64_t count = 1;
+    while (count < all && rows == bands.end(0) && count * rows * s.ow < kPixels &&
+           (count + 1) * packed(rows) <= kPacked)
+      ++count;
+    return count;
+  }
+
+  std::size_t left() const { return std::size_t(groups * group_bytes(packed_rows(down, rows), s.w, s.cin)); }
+  std::size_t right() const { return std::size_t(groups * group_bytes(rows, s.ow, s.cout)); }
+  std::int64_t pieces() const { return slices.count() * bands.count(); }
+  ConvMemory memory() const { return {left() + right(), std::size_t(pieces() * size * 4)}; }
+
+  void operator()(const bf16* x, const bf16* g, void* to) const {
+    const Scratch::Piece whole(whole_scratch(), memory().whole);
+    auto* const sums = whole.as<float>();
+    parallel_for(pieces(), [&](std::int64_t piece) {
+      const Scratch::Piece packed(chunk_scratch(), memory().chunk);
+      const std::int64_t slice = piece / bands.count(), band = piece % bands.count();
+      const std::int64_t first = slices.begin(slice);
+      add_filters({.down = down,
+                   .across = across,
+                   .images = x + first * s.h * s.w * s.cin,
+                   .results = g + first * s.oh * s.ow * s.cout,
+                   .count = slices.end(slice) - first,
+                   .cin = s.cin,
+                   .cout = s.cout,
+                   .begin = bands.begin(band),
+                   .end = bands.end(band),
+                   .rows = rows,
+                   .groups = groups,
+                   .left = packed.as<std::byte>(),
+                   .right = packed.after<std::byte>(left()),
+                   .sums = sums + piece * size});
+    });
+    add_up(sums, sums + size, size, pieces(), size);
+    parallel_ranges(s.taps(), 1, [&](std::int64_t begin, std::int64_t end) {
+      filter_gradients({.sums = sums,
+                        .taps = s.taps(),
+                        .cin = s.cin,
+                        .cout = s.cout,
+                        .filters = to,
+                        .begin = begin,
+                        .end = end},
+                       c.to);
+    });
+  }
+};
+
+}  // namespace
+
+bool amx_convolves(const Convolution& c) {
+  // Fewer images would leave rows of tiles empty.
+  return amx_use() != Amx::never && c.from == DType::bf16 && c.shape.groups == 1 && c.shape.n >= kImages;
+}
+
+void convolve_by_amx(const Convolution& c, const void* a, const void* b, void* to) {
+  const auto *x = static_cast<const bf16*>(a), *y = static_cast<const bf16*>(b);
+  c.part == ConvPart::filters ? Filters{c}(x, y, to) : Forward{c}(x, y, to);
+}
+
+ConvMemory amx_memory(const Convolution& c) {
+  return c.part == ConvPart::filters ? Filters{c}.memory() : Forward{c}.memory();
+}
+
+}  // namespace tapestry::kernels

@@ -1,0 +1,463 @@
+#include <tapestry/ops/kernels/amx.hpp>
+#include <tapestry/ops/kernels/conv_amx_steps.hpp>
+
+#include <algorithm>
+
+#if defined(__x86_64__)
+
+#include <hwy/base.h>
+
+// GCC 12 takes what its own intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
+
+#include <tapestry/ops/kernels/amx_tiles-inl.hpp>
+
+namespace tapestry::kernels::conv_amx {
+namespace {
+
+std::int64_t pieces(std::int64_t size, std::int64_t piece) { return (size + piece - 1) / piece; }
+
+/// Tiles are multiplied two by two, but for the last where there is an odd number of them.
+struct Pairs {
+  std::int64_t tiles, count;
+  explicit Pairs(std::int64_t columns) : tiles(pieces(columns, kTileColumns)), count(pieces(tiles, 2)) {}
+  std::int64_t width(std::int64_t pair) const { return std::min<std::int64_t>(tiles - 2 * pair, 2); }
+};
+
+/// 32 bf16 at `from`, of which there are `count`, the others 0.
+inline __m512i load_halves(const bf16* from, std::int64_t count) {
+  if (count >= 32) return _mm512_loadu_si512(from);
+  return _mm512_maskz_loadu_epi16(__mmask32((std::uint64_t{1} << std::max<std::int64_t>(count, 0)) - 1),
+                                  from);
+}
+
+// --- results, and images' gradients ---
+
+/// A row of sources as [pixel][terms / 32] tiles, an image a row.
+void pack_row(const ForwardBlock& b, std::int64_t row, std::byte* to) {
+  const std::int64_t depth = pieces(b.terms, kTileTerms), pixels = b.across.sources;
+  const std::int64_t image = b.down.sources * pixels * b.terms;
+  for (std::int64_t i = 0; i < b.images; ++i) {
+    const bf16* from = b.from + i * image + row * pixels * b.terms;
+    std::byte* tile = to + i * 64;
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += b.terms)
+      for (std::int64_t k = 0; k < depth; ++k, tile += kTileBytes)
+        _mm512_store_si512(tile, load_halves(from + k * kTileTerms, b.terms - k * kTileTerms));
+  }
+  for (std::int64_t i = b.images; i < kTileRows; ++i)
+    for (std::int64_t tile = 0; tile < pixels * depth; ++tile)
+      _mm512_store_si512(to + tile * kTileBytes + i * 64, _mm512_setzero_si512());
+}
+
+/// A row of 32 sums, or 16, where `count` are needed.
+inline void write(const float* first, const float* second, std::int64_t count, float* to, bool) {
+  const auto mask = [](std::int64_t n) { return __mmask16((1u << std::clamp<std::int64_t>(n, 0, 16)) - 1); };
+  _mm512_mask_storeu_ps(to, mask(count), _mm512_load_ps(first));
+  if (count > 16) _mm512_mask_storeu_ps(to + 16, mask(count - 16), _mm512_load_ps(second));
+}
+inline void write(const float* first, const float* second, std::int64_t count, bf16* to, bool past_caches) {
+  const auto both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_load_ps(second), _mm512_load_ps(first));
+  if (count < 32) {
+    _mm512_mask_storeu_epi16(to, __mmask32((std::uint64_t{1} << count) - 1), both);
+  } else if (past_caches) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), both);
+  } else {
+    _mm512_storeu_si512(to, both);
+  }
+}
+
+template <class Tiles, class To>
+class Forward {
+ public:
+  explicit Forward(const ForwardBlock& block)
+      : b(block),
+        past_caches_(b.past_caches && b.columns % 32 == 0 &&
+                     reinterpret_cast<std::uintptr_t>(b.to) % 64 == 0) {}
+
+  void run() {
+    std::int64_t next = 0;  // the first row of sources that is not packed yet
+    for (std::int64_t y = b.begin; y < b.end; ++y) {
+      std::int64_t first = b.down.sources, last = -1;
+      for (std::int64_t tap = 0; tap < b.down.taps; ++tap) {
+        const std::int64_t row = b.down.source(y, tap);
+        if (row < 0) continue;
+        first = std::min(first, row);
+        last = std::max(last, row);
+      }
+      for (next = std::max(next, first); next <= last; ++next) pack_row(b, next, packed(next));
+      const Pairs pairs(b.columns);
+      const std::byte* filters = b.filters;
+      for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
+        if (pairs.width(pair) == 2) {
+          row<2>(y, pair, filters);
+        } else {
+          row<1>(y, pair, filters);
+        }
+        filters += b.down.taps * b.across.taps * depth_ * pairs.width(pair) * kTileBytes;
+      }
+    }
+    if (past_caches_) _mm_sfence();
+  }
+
+ private:
+  std::byte* packed(std::int64_t row) const { return b.rows + row % b.down.span() * row_; }
+
+  /// A row of targets two by two: those next to one another take from neighbours.
+  template <int kColumns>
+  void row(std::int64_t y, std::int64_t pair, const std::byte* filters) {
+    const std::int64_t apart = b.across.targets_apart(), targets = b.across.targets;
+    for (std::int64_t phase = 0; phase < std::min(apart, targets); ++phase)
+      for (std::int64_t x = phase; x < targets; x += 2 * apart)
+        two_targets<kColumns>(y, x, x + apart < targets ? x + apart : -1, pair, filters);
+  }
+
+  template <int kColumns>
+  void two_targets(std::int64_t y, std::int64_t x0, std::int64_t x1, std::int64_t pair,
+                   const std::byte* filters) {
+    tiles_.template zero<0>();
+    tiles_.template zero<1>();
+    tiles_.template zero<2>();
+    tiles_.template zero<3>();
+    const std::int64_t tap_bytes = depth_ * kColumns * kTileBytes, pixel = depth_ * kTileBytes;
+    for (std::int64_t i = 0; i < b.down.taps; ++i) {
+      const std::int64_t source = b.down.source(y, i);
+      if (source < 0) {
+        filters += b.across.taps * tap_bytes;
+        continue;
+      }
+      const std::byte* const row = packed(source);
+      for (std::int64_t j = 0; j < b.across.taps; ++j, filters += tap_bytes) {
+        const std::int64_t s0 = b.across.source(x0, j), s1 = x1 < 0 ? -1 : b.across.source(x1, j);
+        const std::byte *left0 = row + s0 * pixel, *left1 = row + s1 * pixel;
+        if (s0 >= 0 && s1 >= 0) {
+          add_tile_products<3, kColumns>(tiles_, left0, left1, kTileBytes, filters, depth_);
+        } else if (s0 >= 0) {
+          add_tile_products<1, kColumns>(tiles_, left0, left0, kTileBytes, filters, depth_);
+        } else if (s1 >= 0) {
+          add_tile_products<2, kColumns>(tiles_, left1, left1, kTileBytes, filters, depth_);
+        }
+      }
+    }
+    alignas(64) float sums[4][kTileFloats];
+    tiles_.template store<0>(sums[0]);
+    if (kColumns == 2) tiles_.template store<1>(sums[1]);
+    if (x1 >= 0) {
+      tiles_.template store<2>(sums[2]);
+      if (kColumns == 2) tiles_.template store<3>(sums[3]);
+    }
+    const std::int64_t column = pair * 2 * kTileColumns,
+                       count = std::min<std::int64_t>(b.columns - column, 32);
+    const std::int64_t image = b.down.targets * b.across.targets * b.columns;
+    for (int target = 0; target < (x1 < 0 ? 1 : 2); ++target) {
+      To* to = static_cast<To*>(b.to) + (y * b.across.targets + (target == 0 ? x0 : x1)) * b.columns + column;
+      const float* from = sums[2 * target];
+      for (std::int64_t i = 0; i < b.images; ++i, to += image, from += kTileColumns)
+        write(from, from + kTileFloats, count, to, past_caches_);
+    }
+  }
+
+  const ForwardBlock& b;
+  Tiles tiles_;
+  const bool past_caches_;
+  const std::int64_t depth_ = pieces(b.terms, kTileTerms);
+  const std::int64_t row_ = row_bytes(b.across.sources, b.terms);
+};
+
+// --- filters' gradients ---
+
+// Terms of a sum are images here. For 32 channels of 32 images, in pairs of images, unpacking words leaves
+// channels 0 to 3, 8 to 11, 16 to 19, 24 to 27 in the lower half and the others in the upper one.
+constexpr std::int64_t unpacked_channel(std::int64_t place) {
+  return place % 16 / 4 * 8 + place / 16 * 4 + place % 4;
+}
+
+/// Rows of dwords as columns.
+void transpose(__m512i (&x)[16]) {
+  __m512i y[16];
+  for (int i = 0; i < 16; i += 2) {
+    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    for (int j = 0; j < 2; ++j) {
+      x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + 2 + j]);
+      x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + 2 + j]);
+    }
+  }
+  // Now x[4 i + j] has the columns j, 4 + j, 8 + j, 12 + j of the rows 4 i to 4 i + 3, a lane each.
+  for (int j = 0; j < 4; ++j) {
+    const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88),
+                  b = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88);
+    const __m512i c = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd),
+                  d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
+    y[j] = _mm512_shuffle_i32x4(a, b, 0x88);
+    y[8 + j] = _mm512_shuffle_i32x4(a, b, 0xdd);
+    y[4 + j] = _mm512_shuffle_i32x4(c, d, 0x88);
+    y[12 + j] = _mm512_shuffle_i32x4(c, d, 0xdd);
+  }
+  for (int i = 0; i < 16; ++i) x[i] = y[i];
+}
+
+/// 32 channels of one pixel of 32 images, of which `images` are there.
+struct PixelView {
+  const bf16* from;
+  std::int64_t image, images, channels;
+  __m512i operator[](std::int64_t i) const {
+    return i < images ? load_halves(from + i * image, channels) : _mm512_setzero_si512();
+  }
+};
+
+/// As left tiles of 16 channels by 32 images.
+void pack_left(const PixelView& pixel, std::byte* to) {
+  for (int half = 0; half < 2; ++half) {
+    __m512i x[16];
+    for (int pair = 0; pair < 16; ++pair) {
+      const __m512i a = pixel[2 * pair], b = pixel[2 * pair + 1];
+      x[pair] = half == 0 ? _mm512_unpacklo_epi16(a, b) : _mm512_unpackhi_epi16(a, b);
+    }
+    transpose(x);
+    for (int i = 0; i < 16; ++i) {
+      const std::int64_t channel = unpacked_channel(half * 16 + i);
+      if (channel < 16 || pixel.channels > 16) _mm512_store_si512(to + channel * 64, x[i]);
+    }
+  }
+}
+
+/// As right tiles, of columns as unpacking leaves them. One tile's are two halves of half as many.
+void pack_right(const PixelView& pixel, std::byte* to) {
+  for (int pair = 0; pair < 16; ++pair, to += 64) {
+    const __m512i a = pixel[2 * pair], b = pixel[2 * pair + 1];
+    const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
+    if (pixel.channels > 16) {
+      _mm512_store_si512(to, low);
+      _mm512_store_si512(to + kTileBytes, high);
+    } else {
+      _mm512_store_si512(to, _mm512_inserti64x4(low, _mm512_castsi512_si256(high), 1));
+    }
+  }
+}
+/// The channel of a column of a pair of tiles, or of the one there is.
+std::int64_t channel_of_column(std::int64_t column, std::int64_t tiles) {
+  return tiles == 2 ? unpacked_channel(column) : unpacked_channel(column / 8 * 16 + column % 8);
+}
+
+template <class Tiles>
+class Filters {
+ public:
+  explicit Filters(const FilterBlock& block) : b(block) {}
+
+  void run() {
+    const std::int64_t images = b.groups * kTileTerms;
+    bool first = true;
+    for (std::int64_t image = 0; image < b.count; image += images) {
+      const std::int64_t count = std::min(images, b.count - image);
+      std::int64_t next = 0;  // the first row of images that is not packed yet
+      for (std::int64_t y = b.begin; y < b.end; y += b.rows, first = false) {
+        const std::int64_t end = std::min(y + b.rows, b.end);
+        pack_images(image, count, y, end, next);
+        pack_results(image, count, y, end);
+        add(pieces(count, kTileTerms), y, end, first);
+      }
+    }
+  }
+
+ private:
+  template <class Pack>
+  static void pack_row(const bf16* from, std::int64_t image, std::int64_t images, std::int64_t pixels,
+                       std::int64_t channels, std::byte* to, std::int64_t pair_bytes, const Pack& pack) {
+    const Pairs pairs(channels);
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel)
+      for (std::int64_t pair = 0; pair < pairs.count; ++pair)
+        pack(PixelView{from + pixel * channels + pair * 32, image, images,
+                       std::min<std::int64_t>(channels - pair * 32, 32)},
+             to + pair * pair_bytes + pixel * pairs.width(pair) * kTileBytes);
+  }
+
+  // Packed rows are [pair][group][row][pixel][tile]; where the last pair is of one tile, half of a row is
+  // left empty.
+  void pack_images(std::int64_t image, std::int64_t count, std::int64_t y, std::int64_t end,
+                   std::int64_t& next) {
+    std::int64_t first = b.down.sources, last = -1;
+    for (std::int64_t row = y; row < end; ++row) {
+      for (std::int64_t tap = 0; tap < b.down.taps; ++tap) {
+        const std::int64_t source = b.down.source(row, tap);
+        if (source < 0) continue;
+        first = std::min(first, source);
+        last = std::max(last, source);
+      }
+    }
+    const std::int64_t size = b.across.sources * b.cin;
+    for (next = std::max(next, first); next <= last; ++next) {
+      for (std::int64_t group = 0; group * kTileTerms < count; ++group)
+        pack_row(b.images + ((image + group * kTileTerms) * b.down.sources + next) * size,
+                 b.down.sources * size, std::min(count - group * kTileTerms, kTileTerms), b.across.sources,
+                 b.cin, left(0, group, next), left_pair_, pack_left);
+    }
+  }
+  void pack_results(std::int64_t image, std::int64_t count, std::int64_t y, std::int64_t end) {
+    const std::int64_t size = b.across.targets * b.cout;
+    for (std::int64_t row = y; row < end; ++row) {
+      for (std::int64_t group = 0; group * kTileTerms < count; ++group)
+        pack_row(b.results + ((image + group * kTileTerms) * b.down.targets + row) * size,
+                 b.down.targets * size, std::min(count - group * kTileTerms, kTileTerms), b.across.targets,
+                 b.cout, right(0, group, row - y), right_pair_, pack_right);
+    }
+  }
+  std::byte* left(std::int64_t pair, std::int64_t group, std::int64_t row) const {
+    return b.left + pair * left_pair_ + (group * ring_ + row % ring_) * b.across.sources * kPair;
+  }
+  std::byte* right(std::int64_t pair, std::int64_t group, std::int64_t row) const {
+    return b.right + pair * right_pair_ + (group * b.rows + row) * b.across.targets * kPair;
+  }
+
+  void add(std::int64_t groups, std::int64_t y, std::int64_t end, bool first) {
+    float* sums = b.sums;
+    for (std::int64_t i = 0; i < left_pairs_.count; ++i) {
+      for (std::int64_t j = 0; j < right_pairs_.count; ++j) {
+        const bool tall = left_pairs_.width(i) == 2, wide = right_pairs_.width(j) == 2;
+        for (std::int64_t tap = 0; tap < b.down.taps * b.across.taps; ++tap, sums += 4 * kTileFloats) {
+          const Place place{i, j, tap / b.across.taps, tap % b.across.taps, groups, y, end, first, sums};
+          tall   ? wide ? add_tap<3, 2>(place) : add_tap<3, 1>(place)
+            : wide ? add_tap<1, 2>(place)
+                 : add_tap<1, 1>(place);
+        }
+      }
+    }
+  }
+
+  struct Place {
+    std::int64_t i, j, tap_down, tap_across, groups, y, end;
+    bool first;
+    float* sums;
+  };
+  template <int kRows, int kColumns>
+  void add_tap(const Place& p) {
+    const auto each = [&](const auto& f) __attribute__((always_inline)) {
+      f.template operator()<0>();
+      if (kColumns == 2) f.template operator()<1>();
+      if (kRows & 2) f.template operator()<2>();
+      if (kRows & 2 && kColumns == 2) f.template operator()<3>();
+    };
+    if (p.first) {
+      each([&]<int kTile>() { tiles_.template zero<kTile>(); });
+    } else {
+      each([&]<int kTile>() { tiles_.template load<kTile>(p.sums + kTile * kTileFloats); });
+    }
+    // The results whose tap lies inside: a range, for sources grow with targets.
+    std::int64_t x = 0, x_end = b.across.targets;
+    while (x < x_end && b.across.source(x, p.tap_across) < 0) ++x;
+    while (x < x_end && b.across.source(x_end - 1, p.tap_across) < 0) --x_end;
+    if (x < x_end) {
+      constexpr std::int64_t kWidth = kRows & 2 ? 2 : 1;
+      const std::int64_t source = b.across.source(x, p.tap_across);
+      for (std::int64_t group = 0; group < p.groups; ++group) {
+        for (std::int64_t row = p.y; row < p.end; ++row) {
+          const std::int64_t from = b.down.source(row, p.tap_down);
+          if (from < 0) continue;
+          const std::byte* const images = left(p.i, group, from) + source * kWidth * kTileBytes;
+          const std::byte* const results = right(p.j, group, row - p.y) + x * kColumns * kTileBytes;
+          add_tile_products<kRows, kColumns>(tiles_, images, images + kTileBytes,
+                                             b.across.stride * kWidth * kTileBytes, results, x_end - x);
+        }
+      }
+    }
+    each([&]<int kTile>() { tiles_.template store<kTile>(p.sums + kTile * kTileFloats); });
+  }
+
+  const FilterBlock& b;
+  Tiles tiles_;
+  const Pairs left_pairs_{b.cin}, right_pairs_{b.cout};
+  const std::int64_t ring_ = packed_rows(b.down, b.rows);
+  const std::int64_t left_pair_ = kPair * b.across.sources * ring_ * b.groups;
+  const std::int64_t right_pair_ = kPair * b.across.targets * b.rows * b.groups;
+};
+
+template <class To>
+void write_gradients(const FilterSums& s) {
+  const Pairs left(s.cin), right(s.cout);
+  for (std::int64_t tap = s.begin; tap < s.end; ++tap) {
+    for (std::int64_t row = 0; row < s.cin; ++row) {
+      To* const to = static_cast<To*>(s.filters) + (tap * s.cin + row) * s.cout;
+      for (std::int64_t j = 0; j < right.count; ++j) {
+        const float* const from = s.sums + ((row / 32 * right.count + j) * s.taps + tap) * 4 * kTileFloats +
+                                  row % 32 / 16 * 2 * kTileFloats + row % 16 * kTileColumns;
+        for (std::int64_t column = 0; column < right.width(j) * kTileColumns; ++column) {
+          const std::int64_t channel = j * 32 + channel_of_column(column, right.width(j));
+          if (channel < s.cout) to[channel] = To(from[column / 16 * kTileFloats + column % 16]);
+        }
+      }
+    }
+  }
+}
+
+/// Calls f<Tiles>() with those in use.
+template <class F>
+void with_tiles(const F& f) {
+  if (amx_use() == Amx::emulated) {
+    f.template operator()<EmulatedTiles>();
+  } else {
+    f.template operator()<AmxTiles>();
+  }
+}
+
+}  // namespace
+
+void pack_filters(const FilterView& f, std::int64_t panel, std::byte* to) {
+  const Pairs pairs(f.columns);
+  const std::int64_t depth = pieces(f.terms, kTileTerms), width = pairs.width(panel);
+  auto* at = reinterpret_cast<bf16*>(to + panel * 2 * f.taps * depth * kTileBytes);
+  for (std::int64_t tap = 0; tap < f.taps; ++tap) {
+    for (std::int64_t k = 0; k < depth; ++k) {
+      for (std::int64_t tile = 0; tile < width; ++tile, at += kTileHalves) {
+        const std::int64_t term = k * kTileTerms, column = (panel * 2 + tile) * kTileColumns;
+        const std::int64_t terms = std::min(kTileTerms, f.terms - term);
+        const std::int64_t columns = std::min(kTileColumns, f.columns - column);
+        if (terms < kTileTerms || columns < kTileColumns) std::fill_n(at, kTileHalves, bf16());
+        const bf16* const from = f.filters + tap * f.tap + term * f.term + column * f.column;
+        for (std::int64_t i = 0; i < terms; ++i)
+          for (std::int64_t j = 0; j < columns; ++j)
+            at[i / 2 * 32 + 2 * j + i % 2] = from[i * f.term + j * f.column];
+      }
+    }
+  }
+}
+
+void forward(const ForwardBlock& b, DType to) {
+  with_tiles([&]<class Tiles>() {
+    if (to == DType::f32) {
+      Forward<Tiles, float>(b).run();
+    } else {
+      Forward<Tiles, bf16>(b).run();
+    }
+  });
+}
+
+void add_filters(const FilterBlock& b) {
+  with_tiles([&]<class Tiles>() { Filters<Tiles>(b).run(); });
+}
+
+void filter_gradients(const FilterSums& s, DType to) {
+  to == DType::f32 ? write_gradients<float>(s) : write_gradients<bf16>(s);
+}
+
+}  // namespace tapestry::kernels::conv_amx
+
+HWY_POP_ATTRIBUTES
+
+#else
+
+namespace tapestry::kernels::conv_amx {
+
+void pack_filters(const FilterView&, std::int64_t, std::byte*) {}
+void forward(const ForwardBlock&, DType) {}
+void add_filters(const FilterBlock&) {}
+void filter_gradients(const FilterSums&, DType) {}
+
+}  // namespace tapestry::kernels::conv_amx
+
+#endif
