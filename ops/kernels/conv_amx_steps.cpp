@@ -45,29 +45,54 @@ void pack_row(const ForwardBlock& b, std::int64_t row, std::byte* to) {
   for (std::int64_t i = 0; i < b.images; ++i) {
     const bf16* from = b.from + i * image + row * pixels * b.terms;
     std::byte* tile = to + i * 64;
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += b.terms)
-      for (std::int64_t k = 0; k < depth; ++k, tile += kTileBytes)
+    const std::int64_t later = i + 2 < b.images ? 2 * image : 0;
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += b.terms) {
+      for (std::int64_t k = 0; k < depth; ++k, tile += kTileBytes) {
+        _mm_prefetch(from + k * kTileTerms + later, _MM_HINT_T0);
         _mm512_store_si512(tile, load_halves(from + k * kTileTerms, b.terms - k * kTileTerms));
+      }
+    }
   }
   for (std::int64_t i = b.images; i < kTileRows; ++i)
     for (std::int64_t tile = 0; tile < pixels * depth; ++tile)
       _mm512_store_si512(to + tile * kTileBytes + i * 64, _mm512_setzero_si512());
 }
 
-/// A row of 32 sums, or 16, where `count` are needed.
-inline void write(const float* first, const float* second, std::int64_t count, float* to, bool) {
+/// How a row of up to 32 sums is stored: any number of them, or all 32, a cache line of bf16.
+enum class Store : std::uint8_t { some, all, past_caches };
+
+template <Store kStore>
+inline void store_row(__m512 first, __m512 second, std::int64_t count, float* to) {
   const auto mask = [](std::int64_t n) { return __mmask16((1u << std::clamp<std::int64_t>(n, 0, 16)) - 1); };
-  _mm512_mask_storeu_ps(to, mask(count), _mm512_load_ps(first));
-  if (count > 16) _mm512_mask_storeu_ps(to + 16, mask(count - 16), _mm512_load_ps(second));
+  _mm512_mask_storeu_ps(to, kStore == Store::some ? mask(count) : mask(16), first);
+  if (kStore != Store::some || count > 16)
+    _mm512_mask_storeu_ps(to + 16, kStore == Store::some ? mask(count - 16) : mask(16), second);
 }
-inline void write(const float* first, const float* second, std::int64_t count, bf16* to, bool past_caches) {
-  const auto both = (__m512i)_mm512_cvtne2ps_pbh(_mm512_load_ps(second), _mm512_load_ps(first));
-  if (count < 32) {
+template <Store kStore>
+inline void store_row(__m512 first, __m512 second, std::int64_t count, bf16* to) {
+  const auto both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  if constexpr (kStore == Store::some) {
     _mm512_mask_storeu_epi16(to, __mmask32((std::uint64_t{1} << count) - 1), both);
-  } else if (past_caches) {
+  } else if constexpr (kStore == Store::past_caches) {
     _mm512_stream_si512(reinterpret_cast<__m512i*>(to), both);
   } else {
     _mm512_storeu_si512(to, both);
+  }
+}
+
+/// The rows of two tiles, an image each. Few instructions: the next products are to be found among them.
+template <Store kStore, class To>
+inline __attribute__((always_inline)) void store_rows(const float* sums, std::int64_t images,
+                                                      std::int64_t count, To* to, std::int64_t image) {
+  if (images == kTileRows) {
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i, to += image)
+      store_row<kStore>(_mm512_load_ps(sums + i * 16), _mm512_load_ps(sums + kTileFloats + i * 16), count,
+                        to);
+  } else {
+    for (std::int64_t i = 0; i < images; ++i, to += image)
+      store_row<kStore>(_mm512_load_ps(sums + i * 16), _mm512_load_ps(sums + kTileFloats + i * 16), count,
+                        to);
   }
 }
 
@@ -155,9 +180,13 @@ class Forward {
     const std::int64_t image = b.down.targets * b.across.targets * b.columns;
     for (int target = 0; target < (x1 < 0 ? 1 : 2); ++target) {
       To* to = static_cast<To*>(b.to) + (y * b.across.targets + (target == 0 ? x0 : x1)) * b.columns + column;
-      const float* from = sums[2 * target];
-      for (std::int64_t i = 0; i < b.images; ++i, to += image, from += kTileColumns)
-        write(from, from + kTileFloats, count, to, past_caches_);
+      if (count < 32) {
+        store_rows<Store::some>(sums[2 * target], b.images, count, to, image);
+      } else if (past_caches_) {
+        store_rows<Store::past_caches>(sums[2 * target], b.images, count, to, image);
+      } else {
+        store_rows<Store::all>(sums[2 * target], b.images, count, to, image);
+      }
     }
   }
 
@@ -271,11 +300,15 @@ class Filters {
   static void pack_row(const bf16* from, std::int64_t image, std::int64_t images, std::int64_t pixels,
                        std::int64_t channels, std::byte* to, std::int64_t pair_bytes, const Pack& pack) {
     const Pairs pairs(channels);
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel)
-      for (std::int64_t pair = 0; pair < pairs.count; ++pair)
-        pack(PixelView{from + pixel * channels + pair * 32, image, images,
-                       std::min<std::int64_t>(channels - pair * 32, 32)},
+    constexpr std::int64_t kAhead = 4 * 32;  // channels, or those of later pixels: a few pairs of tiles
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
+      for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
+        const bf16* const at = from + pixel * channels + pair * 32;
+        for (std::int64_t i = 0; i < images; ++i) _mm_prefetch(at + i * image + kAhead, _MM_HINT_T0);
+        pack(PixelView{at, image, images, std::min<std::int64_t>(channels - pair * 32, 32)},
              to + pair * pair_bytes + pixel * pairs.width(pair) * kTileBytes);
+      }
+    }
   }
 
   // Packed rows are [pair][group][row][pixel][tile]; where the last pair is of one tile, half of a row is
