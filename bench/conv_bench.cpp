@@ -1,6 +1,8 @@
-// 3x3 convolutions of the speedrun's net and of ResNet-20, direct (oneDNN's, where it is in use) and by
-// Winograd's minimal filtering, one after the other in each iteration. The time is the latter's; GFLOP/s are
-// of the direct count of multiplications, from medians, for both.
+// 3x3 convolutions of the speedrun's net and of ResNet-20: direct (oneDNN's, where it is in use), by
+// Winograd's minimal filtering, and in bf16 by AMX where the CPU has it, one after the other in each
+// iteration. GFLOP/s are of the direct count of multiplications, from medians; the time is that of the way
+// that convolve() takes.
+#include <tapestry/ops/kernels/amx.hpp>
 #include <tapestry/ops/kernels/conv.hpp>
 #include <tapestry/ops/kernels/winograd.hpp>
 
@@ -38,8 +40,19 @@ struct Buffer {
   void* data;
 };
 
-double run(const Convolution& c, Winograd use, const Buffer& a, const Buffer& b, Buffer& to) {
-  use_winograd(use);
+struct Way {
+  const char* name;
+  Winograd winograd;
+  Amx amx;
+  std::vector<double> seconds{};
+  void use() const {
+    use_winograd(winograd);
+    use_amx(amx);
+  }
+};
+
+double run(const Convolution& c, const Way& way, const Buffer& a, const Buffer& b, Buffer& to) {
+  way.use();
   const auto start = std::chrono::steady_clock::now();
   convolve(c, a.data, b.data, to.data);
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -73,22 +86,21 @@ void convolution(benchmark::State& state) {
                 : part == ConvPart::images ? s.images()
                                            : s.filters(),
                 to);
-  for (const Winograd use : {Winograd::never, Winograd::wherever_possible}) {
-    use_winograd(use);
+  std::vector<Way> ways = {{"direct", Winograd::never, Amx::never},
+                           {"winograd", Winograd::wherever_possible, Amx::never}};
+  if (has_amx() && from == DType::bf16) ways.push_back({"amx", Winograd::never, Amx::where_it_is});
+  const Way chosen{"", Winograd::where_it_pays, has_amx() ? Amx::where_it_is : Amx::never};
+  for (const Way& way : ways) {
+    way.use();
     reserve_for_convolution(c);
-    run(c, use, a, b, result);
+    run(c, way, a, b, result);
   }
-  std::vector<double> direct, winograd;
   for (auto _ : state) {
-    direct.push_back(run(c, Winograd::never, a, b, result));
-    winograd.push_back(run(c, Winograd::wherever_possible, a, b, result));
-    state.SetIterationTime(winograd.back());
+    for (Way& way : ways) way.seconds.push_back(run(c, way, a, b, result));
+    state.SetIterationTime(run(c, chosen, a, b, result));
   }
   const double work = 2.0 * double(s.results()) * 9 * double(s.cin) / 1e9;
-  const double direct_time = median(direct), winograd_time = median(winograd);
-  state.counters["direct"] = work / direct_time;
-  state.counters["winograd"] = work / winograd_time;
-  state.counters["times"] = direct_time / winograd_time;
+  for (Way& way : ways) state.counters[way.name] = work / median(way.seconds);
 }
 
 void shapes(benchmark::internal::Benchmark* b) {

@@ -171,7 +171,7 @@ class Run:
 
     def convolutions(self, row, budget):
         """The step, and its convolutions alone, each a call of oneDNN's direct kernels."""
-        alone = Worker("versus", [self.options.versus], {"TAPESTRY_WINOGRAD": "0"})
+        alone = Worker("versus", [self.options.versus], {"TAPESTRY_WINOGRAD": "0", "TAPESTRY_AMX": "0"})
         case = row.case.replace("step/", "convolutions/")
         rounds = {"tapestry": [], "convolutions": []}
         for _ in range(self.rounds):

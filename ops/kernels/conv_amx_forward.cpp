@@ -1,0 +1,224 @@
+#include <tapestry/ops/kernels/conv_amx_steps.hpp>
+
+#if defined(__x86_64__)
+
+#include <hwy/base.h>
+
+// GCC 12 takes what its own intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
+
+#include <tapestry/ops/kernels/conv_amx-inl.hpp>
+
+namespace tapestry::kernels::conv_amx {
+namespace {
+
+/// A row of sources as [pixel][terms / 32] tiles, an image a row.
+void pack_row(const ForwardBlock& b, std::int64_t row, std::byte* to) {
+  const std::int64_t depth = pieces(b.terms, kTileTerms), pixels = b.across.sources;
+  const std::int64_t image = b.down.sources * pixels * b.terms;
+  for (std::int64_t i = 0; i < b.images; ++i) {
+    const bf16* from = b.from + i * image + row * pixels * b.terms;
+    std::byte* tile = to + i * 64;
+    const std::int64_t later = i + 2 < b.images ? 2 * image : 0;
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += b.terms) {
+      for (std::int64_t k = 0; k < depth; ++k, tile += kTileBytes) {
+        _mm_prefetch(from + k * kTileTerms + later, _MM_HINT_T0);
+        _mm512_store_si512(tile, load_halves(from + k * kTileTerms, b.terms - k * kTileTerms));
+      }
+    }
+  }
+  for (std::int64_t i = b.images; i < kTileRows; ++i)
+    for (std::int64_t tile = 0; tile < pixels * depth; ++tile)
+      _mm512_store_si512(to + tile * kTileBytes + i * 64, _mm512_setzero_si512());
+}
+
+/// How a row of up to 32 sums is stored: any number of them, or all 32, a cache line of bf16.
+enum class Store : std::uint8_t { some, all, past_caches };
+
+template <Store kStore>
+inline void store_row(__m512 first, __m512 second, std::int64_t count, float* to) {
+  const auto mask = [](std::int64_t n) { return __mmask16((1u << std::clamp<std::int64_t>(n, 0, 16)) - 1); };
+  _mm512_mask_storeu_ps(to, kStore == Store::some ? mask(count) : mask(16), first);
+  if (kStore != Store::some || count > 16)
+    _mm512_mask_storeu_ps(to + 16, kStore == Store::some ? mask(count - 16) : mask(16), second);
+}
+template <Store kStore>
+inline void store_row(__m512 first, __m512 second, std::int64_t count, bf16* to) {
+  const auto both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  if constexpr (kStore == Store::some) {
+    _mm512_mask_storeu_epi16(to, __mmask32((std::uint64_t{1} << count) - 1), both);
+  } else if constexpr (kStore == Store::past_caches) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), both);
+  } else {
+    _mm512_storeu_si512(to, both);
+  }
+}
+
+/// The rows of two tiles, an image each. Few instructions: the next products are to be found among them.
+template <Store kStore, class To>
+inline __attribute__((always_inline)) void store_rows(const float* sums, std::int64_t images,
+                                                      std::int64_t count, To* to, std::int64_t image) {
+  if (images == kTileRows) {
+#pragma GCC unroll 16
+    for (int i = 0; i < 16; ++i, to += image)
+      store_row<kStore>(_mm512_load_ps(sums + i * 16), _mm512_load_ps(sums + kTileFloats + i * 16), count,
+                        to);
+  } else {
+    for (std::int64_t i = 0; i < images; ++i, to += image)
+      store_row<kStore>(_mm512_load_ps(sums + i * 16), _mm512_load_ps(sums + kTileFloats + i * 16), count,
+                        to);
+  }
+}
+
+template <class Tiles, class To>
+class Forward {
+ public:
+  explicit Forward(const ForwardBlock& block)
+      : b(block),
+        past_caches_(b.past_caches && b.columns % 32 == 0 &&
+                     reinterpret_cast<std::uintptr_t>(b.to) % 64 == 0) {}
+
+  void run() {
+    std::int64_t next = 0;  // the first row of sources that is not packed yet
+    for (std::int64_t y = b.begin; y < b.end; ++y) {
+      std::int64_t first = b.down.sources, last = -1;
+      for (std::int64_t tap = 0; tap < b.down.taps; ++tap) {
+        const std::int64_t row = b.down.source(y, tap);
+        if (row < 0) continue;
+        first = std::min(first, row);
+        last = std::max(last, row);
+      }
+      for (next = std::max(next, first); next <= last; ++next) pack_row(b, next, packed(next));
+      const Pairs pairs(b.columns);
+      const std::byte* filters = b.filters;
+      for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
+        if (pairs.width(pair) == 2) {
+          row<2>(y, pair, filters);
+        } else {
+          row<1>(y, pair, filters);
+        }
+        filters += b.down.taps * b.across.taps * depth_ * pairs.width(pair) * kTileBytes;
+      }
+    }
+    if (past_caches_) _mm_sfence();
+  }
+
+ private:
+  std::byte* packed(std::int64_t row) const { return b.rows + row % b.down.span() * row_; }
+
+  /// A row of targets two by two: those next to one another take from neighbours.
+  template <int kColumns>
+  void row(std::int64_t y, std::int64_t pair, const std::byte* filters) {
+    const std::int64_t apart = b.across.targets_apart(), targets = b.across.targets;
+    for (std::int64_t phase = 0; phase < std::min(apart, targets); ++phase)
+      for (std::int64_t x = phase; x < targets; x += 2 * apart)
+        two_targets<kColumns>(y, x, x + apart < targets ? x + apart : -1, pair, filters);
+  }
+
+  template <int kColumns>
+  void two_targets(std::int64_t y, std::int64_t x0, std::int64_t x1, std::int64_t pair,
+                   const std::byte* filters) {
+    tiles_.template zero<0>();
+    tiles_.template zero<1>();
+    tiles_.template zero<2>();
+    tiles_.template zero<3>();
+    const std::int64_t tap_bytes = depth_ * kColumns * kTileBytes, pixel = depth_ * kTileBytes;
+    for (std::int64_t i = 0; i < b.down.taps; ++i) {
+      const std::int64_t source = b.down.source(y, i);
+      if (source < 0) {
+        filters += b.across.taps * tap_bytes;
+        continue;
+      }
+      const std::byte* const row = packed(source);
+      for (std::int64_t j = 0; j < b.across.taps; ++j, filters += tap_bytes) {
+        const std::int64_t s0 = b.across.source(x0, j), s1 = x1 < 0 ? -1 : b.across.source(x1, j);
+        const std::byte *left0 = row + s0 * pixel, *left1 = row + s1 * pixel;
+        if (s0 >= 0 && s1 >= 0) {
+          add_tile_products<3, kColumns>(tiles_, left0, left1, kTileBytes, filters, depth_);
+        } else if (s0 >= 0) {
+          add_tile_products<1, kColumns>(tiles_, left0, left0, kTileBytes, filters, depth_);
+        } else if (s1 >= 0) {
+          add_tile_products<2, kColumns>(tiles_, left1, left1, kTileBytes, filters, depth_);
+        }
+      }
+    }
+    alignas(64) float sums[4][kTileFloats];
+    tiles_.template store<0>(sums[0]);
+    if (kColumns == 2) tiles_.template store<1>(sums[1]);
+    if (x1 >= 0) {
+      tiles_.template store<2>(sums[2]);
+      if (kColumns == 2) tiles_.template store<3>(sums[3]);
+    }
+    const std::int64_t column = pair * 2 * kTileColumns,
+                       count = std::min<std::int64_t>(b.columns - column, 32);
+    const std::int64_t image = b.down.targets * b.across.targets * b.columns;
+    for (int target = 0; target < (x1 < 0 ? 1 : 2); ++target) {
+      To* to = static_cast<To*>(b.to) + (y * b.across.targets + (target == 0 ? x0 : x1)) * b.columns + column;
+      if (count < 32) {
+        store_rows<Store::some>(sums[2 * target], b.images, count, to, image);
+      } else if (past_caches_) {
+        store_rows<Store::past_caches>(sums[2 * target], b.images, count, to, image);
+      } else {
+        store_rows<Store::all>(sums[2 * target], b.images, count, to, image);
+      }
+    }
+  }
+
+  const ForwardBlock& b;
+  Tiles tiles_;
+  const bool past_caches_;
+  const std::int64_t depth_ = pieces(b.terms, kTileTerms);
+  const std::int64_t row_ = row_bytes(b.across.sources, b.terms);
+};
+
+}  // namespace
+
+void pack_filters(const FilterView& f, std::int64_t panel, std::byte* to) {
+  const Pairs pairs(f.columns);
+  const std::int64_t depth = pieces(f.terms, kTileTerms), width = pairs.width(panel);
+  auto* at = reinterpret_cast<bf16*>(to + panel * 2 * f.taps * depth * kTileBytes);
+  for (std::int64_t tap = 0; tap < f.taps; ++tap) {
+    for (std::int64_t k = 0; k < depth; ++k) {
+      for (std::int64_t tile = 0; tile < width; ++tile, at += kTileHalves) {
+        const std::int64_t term = k * kTileTerms, column = (panel * 2 + tile) * kTileColumns;
+        const std::int64_t terms = std::min(kTileTerms, f.terms - term);
+        const std::int64_t columns = std::min(kTileColumns, f.columns - column);
+        if (terms < kTileTerms || columns < kTileColumns) std::fill_n(at, kTileHalves, bf16());
+        const bf16* const from = f.filters + tap * f.tap + term * f.term + column * f.column;
+        for (std::int64_t i = 0; i < terms; ++i)
+          for (std::int64_t j = 0; j < columns; ++j)
+            at[i / 2 * 32 + 2 * j + i % 2] = from[i * f.term + j * f.column];
+      }
+    }
+  }
+}
+
+void forward(const ForwardBlock& b, DType to) {
+  with_tiles([&]<class Tiles>() {
+    if (to == DType::f32) {
+      Forward<Tiles, float>(b).run();
+    } else {
+      Forward<Tiles, bf16>(b).run();
+    }
+  });
+}
+
+}  // namespace tapestry::kernels::conv_amx
+
+HWY_POP_ATTRIBUTES
+
+#else
+
+namespace tapestry::kernels::conv_amx {
+
+void pack_filters(const FilterView&, std::int64_t, std::byte*) {}
+void forward(const ForwardBlock&, DType) {}
+
+}  // namespace tapestry::kernels::conv_amx
+
+#endif
