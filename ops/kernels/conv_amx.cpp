@@ -15,6 +15,21 @@ constexpr std::int64_t kLarge = std::int64_t{32} << 20;  // bytes
 
 std::int64_t divided_up(std::int64_t x, std::int64_t by) { return (x + by - 1) / by; }
 
+/// Where a row of a window has no more elements than a tile has terms, it counts as one pixel.
+bool folds(const ConvShape& s) { return s.kw > 1 && s.dilation_w == 1 && s.kw * s.cin <= kGroup; }
+ConvShape folded(ConvShape s) {
+  if (!folds(s)) return s;
+  s.cin *= s.kw;
+  s.w = s.ow;
+  s.kw = s.stride_w = 1;
+  s.lo_w = 0;
+  return s;
+}
+SourceRow images_row(const ConvShape& s) {
+  const std::int64_t size = s.w * s.cin;
+  return folds(s) ? SourceRow{size, -s.lo_w * s.cin, s.stride_w * s.cin} : SourceRow{size, 0, s.cin};
+}
+
 Axis down(const ConvShape& s, bool gradient) {
   return {.sources = gradient ? s.oh : s.h,
           .targets = gradient ? s.h : s.oh,
@@ -37,8 +52,9 @@ Axis across(const ConvShape& s, bool gradient) {
 /// Results from images, or images' gradients from results' gradients.
 struct Forward {
   const Convolution& c;
-  const ConvShape& s = c.shape;
   const bool gradient = c.part == ConvPart::images;
+  const ConvShape s = gradient ? c.shape : folded(c.shape);
+  const SourceRow row = gradient ? SourceRow{s.ow * s.cout, 0, s.cout} : images_row(c.shape);
   const Axis down = kernels::down(s, gradient), across = kernels::across(s, gradient);
   const std::int64_t terms = gradient ? s.cout : s.cin, columns = gradient ? s.cin : s.cout;
   const std::int64_t blocks = divided_up(s.n, kImages);
@@ -69,7 +85,8 @@ struct Forward {
       const Scratch::Piece rows(chunk_scratch(), memory().chunk);
       forward({.down = down,
                .across = across,
-               .from = from + first * down.sources * across.sources * terms,
+               .row = row,
+               .from = from + first * down.sources * row.size,
                .images = std::min(kImages, s.n - first),
                .terms = terms,
                .columns = columns,
@@ -88,7 +105,8 @@ struct Forward {
 /// Filters' gradients. Pieces of the batch and of the images have sums of their own, which are added up.
 struct Filters {
   const Convolution& c;
-  const ConvShape& s = c.shape;
+  const ConvShape s = folded(c.shape);
+  const SourceRow row = images_row(c.shape);
   const Axis down = kernels::down(s, false), across = kernels::across(s, false);
   const Chunks slices{s.n, filter_slices(s.n).end(0), kGroup};
   const Chunks bands{s.oh, divided_up(s.oh, divided_up(kPieces, slices.count()))};
@@ -131,7 +149,8 @@ struct Filters {
       const std::int64_t first = slices.begin(slice);
       add_filters({.down = down,
                    .across = across,
-                   .images = x + first * s.h * s.w * s.cin,
+                   .row = row,
+                   .images = x + first * s.h * row.size,
                    .results = g + first * s.oh * s.ow * s.cout,
                    .count = slices.end(slice) - first,
                    .cin = s.cin,

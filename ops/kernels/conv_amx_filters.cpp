@@ -53,9 +53,9 @@ void transpose(__m512i (&x)[16]) {
 /// 32 channels of one pixel of 32 images, of which `images` are there.
 struct PixelView {
   const bf16* from;
-  std::int64_t image, images, channels;
+  std::int64_t image, images, channels, begin, end;  // those of [begin, end) are there
   __m512i operator[](std::int64_t i) const {
-    return i < images ? load_halves(from + i * image, channels) : _mm512_setzero_si512();
+    return i < images ? load_halves(from + i * image, begin, end) : _mm512_setzero_si512();
   }
 };
 
@@ -115,15 +115,17 @@ class Filters {
 
  private:
   template <class Pack>
-  static void pack_row(const bf16* from, std::int64_t image, std::int64_t images, std::int64_t pixels,
-                       std::int64_t channels, std::byte* to, std::int64_t pair_bytes, const Pack& pack) {
+  static void pack_row(const SourceRow& row, const bf16* from, std::int64_t image, std::int64_t images,
+                       std::int64_t pixels, std::int64_t channels, std::byte* to, std::int64_t pair_bytes,
+                       const Pack& pack) {
     const Pairs pairs(channels);
     constexpr std::int64_t kAhead = 4 * 32;  // channels, or those of later pixels: a few pairs of tiles
     for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
       for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
-        const bf16* const at = from + pixel * channels + pair * 32;
+        const Terms terms(row, pixel, pair * 32, channels);
+        const bf16* const at = from + terms.at;
         for (std::int64_t i = 0; i < images; ++i) _mm_prefetch(at + i * image + kAhead, _MM_HINT_T0);
-        pack(PixelView{at, image, images, std::min<std::int64_t>(channels - pair * 32, 32)},
+        pack(PixelView{at, image, images, channels - pair * 32, terms.begin, terms.end},
              to + pair * pair_bytes + pixel * pairs.width(pair) * kTileBytes);
       }
     }
@@ -142,10 +144,10 @@ class Filters {
         last = std::max(last, source);
       }
     }
-    const std::int64_t size = b.across.sources * b.cin;
+    const std::int64_t size = b.row.size;
     for (next = std::max(next, first); next <= last; ++next) {
       for (std::int64_t group = 0; group * kTileTerms < count; ++group)
-        pack_row(b.images + ((image + group * kTileTerms) * b.down.sources + next) * size,
+        pack_row(b.row, b.images + ((image + group * kTileTerms) * b.down.sources + next) * size,
                  b.down.sources * size, std::min(count - group * kTileTerms, kTileTerms), b.across.sources,
                  b.cin, left(0, group, next), left_pair_, pack_left);
     }
@@ -154,7 +156,7 @@ class Filters {
     const std::int64_t size = b.across.targets * b.cout;
     for (std::int64_t row = y; row < end; ++row) {
       for (std::int64_t group = 0; group * kTileTerms < count; ++group)
-        pack_row(b.results + ((image + group * kTileTerms) * b.down.targets + row) * size,
+        pack_row({size, 0, b.cout}, b.results + ((image + group * kTileTerms) * b.down.targets + row) * size,
                  b.down.targets * size, std::min(count - group * kTileTerms, kTileTerms), b.across.targets,
                  b.cout, right(0, group, row - y), right_pair_, pack_right);
     }

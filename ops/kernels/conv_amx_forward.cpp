@@ -20,15 +20,16 @@ namespace {
 /// A row of sources as [pixel][terms / 32] tiles, an image a row.
 void pack_row(const ForwardBlock& b, std::int64_t row, std::byte* to) {
   const std::int64_t depth = pieces(b.terms, kTileTerms), pixels = b.across.sources;
-  const std::int64_t image = b.down.sources * pixels * b.terms;
+  const std::int64_t image = b.down.sources * b.row.size;
   for (std::int64_t i = 0; i < b.images; ++i) {
-    const bf16* from = b.from + i * image + row * pixels * b.terms;
+    const bf16* const from = b.from + i * image + row * b.row.size;
+    const std::int64_t later = i + 2 < b.images ? 2 * image : 0;  // whose rows are fetched meanwhile
     std::byte* tile = to + i * 64;
-    const std::int64_t later = i + 2 < b.images ? 2 * image : 0;
-    for (std::int64_t pixel = 0; pixel < pixels; ++pixel, from += b.terms) {
+    for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
       for (std::int64_t k = 0; k < depth; ++k, tile += kTileBytes) {
-        _mm_prefetch(from + k * kTileTerms + later, _MM_HINT_T0);
-        _mm512_store_si512(tile, load_halves(from + k * kTileTerms, b.terms - k * kTileTerms));
+        const Terms terms(b.row, pixel, k * kTileTerms, b.terms);
+        _mm_prefetch(from + terms.at + later, _MM_HINT_T0);
+        _mm512_store_si512(tile, load_halves(from + terms.at, terms.begin, terms.end));
       }
     }
   }

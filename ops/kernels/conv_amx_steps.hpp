@@ -34,6 +34,13 @@ struct Axis {
   std::int64_t span() const { return (taps - 1) * dilation / (gradient ? stride : 1) + 1; }
 };
 
+/// Where the pixels of a row of sources are: pixel i's terms begin at its element first + i step, and those
+/// that would be outside of the row's `size` elements are 0. So a pixel may be a row of a window, too, with
+/// all of its taps for terms: for few channels, which would leave tiles empty.
+struct SourceRow {
+  std::int64_t size = 0, first = 0, step = 0;
+};
+
 /// Filters [taps, terms, columns] of any strides, in elements.
 struct FilterView {
   const bf16* filters = nullptr;
@@ -44,7 +51,8 @@ struct FilterView {
 /// Results, or images' gradients, of the target rows [begin, end) of up to 16 images.
 struct ForwardBlock {
   Axis down, across;
-  const bf16* from = nullptr;  ///< the first image's sources [sources down, across, terms]
+  SourceRow row;
+  const bf16* from = nullptr;  ///< the first image's sources [sources down, row.size]
   std::int64_t images = 0, terms = 0, columns = 0;
   std::int64_t begin = 0, end = 0;
   const std::byte* filters = nullptr;  ///< as pack_filters() made them
@@ -56,7 +64,8 @@ struct ForwardBlock {
 /// Filters' gradients of some images and rows of results.
 struct FilterBlock {
   Axis down, across;              ///< from results to images
-  const bf16* images = nullptr;   ///< [count, sources down, across, cin]
+  SourceRow row;                  ///< of images
+  const bf16* images = nullptr;   ///< [count, sources down, row.size]
   const bf16* results = nullptr;  ///< [count, targets down, across, cout]
   std::int64_t count = 0, cin = 0, cout = 0;
   std::int64_t begin = 0, end = 0;  ///< rows of results

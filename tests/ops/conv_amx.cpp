@@ -45,6 +45,8 @@ std::vector<ConvShape> shapes() {
            {20, 6, 6, 17, 1, 1, 31, 0, 2},  // rows and columns that no window reads
            {16, 9, 8, 5, 3, 3, 7, 2, 1, 2},
            {16, 9, 9, 8, 2, 2, 9, 0, 3, 2},
+           {16, 9, 10, 3, 5, 7, 12, 3},  // rows of windows as pixels
+           {18, 7, 9, 3, 3, 3, 20, 1, 2},
            {16, 2, 2, 3, 5, 5, 4, 3},      // windows larger than the images
            {16, 4, 4, 5, 2, 2, 6, 4},      // windows outside of the images
            {16, 12, 13, 32, 3, 3, 32, 1},  // several bands of rows
