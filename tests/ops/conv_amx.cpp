@@ -2,6 +2,7 @@
 #include "../support/allocations.hpp"
 #include "../support/naive_conv.hpp"
 #include "../support/use_amx.hpp"
+#include "../support/use_onednn.hpp"
 #include "../support/use_winograd.hpp"
 
 #include <tapestry/ops/kernels/gemm_bf16.hpp>
@@ -89,6 +90,11 @@ boost::test_tools::assertion_result cpu_multiplies(boost::unit_test::test_unit_i
   return kernels::cpu_multiplies_bf16();
 }
 boost::test_tools::assertion_result cpu_has_amx(boost::unit_test::test_unit_id) { return kernels::has_amx(); }
+/// None of the other ways.
+struct OnlyAmx {
+  UseWinograd winograd{Winograd::never};
+  UseOnednn onednn{false};
+};
 /// The best way there is.
 Amx any() { return kernels::has_amx() ? Amx::where_it_is : Amx::emulated; }
 
@@ -99,19 +105,19 @@ namespace utf = boost::unit_test;
 BOOST_AUTO_TEST_SUITE(conv_amx, *utf::precondition(cpu_multiplies))
 
 BOOST_AUTO_TEST_CASE(they_equal_loops, *utf::precondition(cpu_has_amx)) {
-  const UseWinograd never(Winograd::never);
+  const OnlyAmx only;
   const UseAmx use(Amx::where_it_is);
   for (const Convolution& c : convolutions()) check(c);
 }
 
 BOOST_AUTO_TEST_CASE(emulated_they_equal_loops) {
-  const UseWinograd never(Winograd::never);
+  const OnlyAmx only;
   const UseAmx use(Amx::emulated);
   for (const Convolution& c : convolutions()) check(c);
 }
 
 BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
-  const UseWinograd never(Winograd::never);
+  const OnlyAmx only;
   const UseAmx use(any());
   for (const Convolution& c : convolutions()) {
     Tensor first;
@@ -127,7 +133,7 @@ BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
 
 // Not of a window that does not read it, nor of another image.
 BOOST_AUTO_TEST_CASE(nan_stays_in_its_windows) {
-  const UseWinograd never(Winograd::never);
+  const OnlyAmx only;
   const UseAmx use(any());
   const ConvShape s = shape({18, 6, 6, 3, 3, 3, 5, 1});
   const Convolution c{ConvPart::results, s, DType::bf16, DType::f32};
@@ -150,7 +156,7 @@ BOOST_AUTO_TEST_CASE(nan_stays_in_its_windows) {
 
 // With more channels than any other here, for memory that is there stays.
 BOOST_AUTO_TEST_CASE(once_reserved_nothing_is_allocated) {
-  const UseWinograd never(Winograd::never);
+  const OnlyAmx only;
   const UseAmx use(any());
   check({ConvPart::results, shape({16, 3, 3, 8, 3, 3, 8, 1}), DType::bf16, DType::f32});  // wakes threads
   for (const ConvPart part : kParts) {
