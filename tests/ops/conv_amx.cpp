@@ -93,7 +93,7 @@ boost::test_tools::assertion_result cpu_has_amx(boost::unit_test::test_unit_id) 
 /// None of the other ways.
 struct OnlyAmx {
   UseWinograd winograd{Winograd::never};
-  UseOnednn onednn{false};
+  UseOneDnn onednn{false};
 };
 /// The best way there is.
 Amx any() { return kernels::has_amx() ? Amx::where_it_is : Amx::emulated; }
