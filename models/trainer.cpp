@@ -9,6 +9,7 @@
 #include <iomanip>
 #include <limits>
 #include <ostream>
+#include <span>
 
 namespace tapestry {
 namespace {
@@ -45,16 +46,23 @@ double number(const Metadata& metadata, const std::string& name, const std::file
   return value;
 }
 
+bool matches_any(std::span<const std::string> patterns, const State& parameter) {
+  return std::ranges::any_of(patterns,
+                             [&](const auto& pattern) { return matches(pattern, parameter.name()); });
+}
+
 }  // namespace
 
 Function training_step(const Model& model, Optimizer optimizer, bool check_gradients, Location at,
-                       Precision precision, std::optional<ExponentialMovingAverage> average) {
+                       Precision precision, std::optional<ExponentialMovingAverage> average,
+                       std::vector<std::string> frozen) {
   check_gradients |= optimizer.options().clip_norm.has_value();
-  const auto step = [&model, optimizer = std::move(optimizer), average = std::move(average), check_gradients,
-                     at](Var x, Var labels, Var learning_rate) {
+  const auto step = [&model, optimizer = std::move(optimizer), average = std::move(average),
+                     frozen = std::move(frozen), check_gradients, at](Var x, Var labels, Var learning_rate) {
     const Var images = cast({x, at}, model.dtype());
     const Var loss = model.loss({images, at}, {labels, at}, Mode::train);
-    const std::vector<State> parameters = model.state().parameters();
+    std::vector<State> parameters = model.state().parameters();
+    std::erase_if(parameters, [&](const State& parameter) { return matches_any(frozen, parameter); });
     const std::vector<Var> slopes = gradients({loss, at}, parameters);
     std::vector<ParameterGradient> pairs;
     for (std::size_t i = 0; i < parameters.size(); ++i) pairs.push_back({parameters[i], slopes[i]});
@@ -84,12 +92,21 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
       options_(std::move(options)),
       loader_(data.training, pixels(data, options_), batches(model, options_)),
       evaluator_(model, pixels(data, options_), {.precision = options_.precision}),
-      step_(training_step(model, std::move(optimizer), options_.check_gradients, at, options_.precision,
+      optimizer_(std::move(optimizer)),
+      at_(at),
+      step_(training_step(model, optimizer_, options_.check_gradients, at, options_.precision,
                           options_.average)),
       rate_(DType::f32, {}) {
   require(options_.epochs >= 0, "the number of epochs can't be ", options_.epochs);
   if (!options_.schedule) {
     options_.schedule = exponential_schedule(options_.learning_rate, options_.lr_decay, steps_per_epoch());
+  }
+  for (const Freeze& freeze : options_.freeze) {
+    const std::vector<State> parameters = model.state().parameters();
+    require(freeze.epochs >= 0, "nothing can be frozen after ", freeze.epochs, " epochs");
+    require(
+        std::ranges::any_of(parameters, [&](const State& s) { return matches(freeze.pattern, s.name()); }),
+        "no parameter's name matches '", freeze.pattern, "', which is to be frozen");
   }
   loss_history_.reserve(std::size_t(iterations()));
   step_.program(training_types(model, options_.batch_size));
@@ -104,11 +121,26 @@ void Trainer::profile(Profiler& profiler) {
   reporting_ = profiler.add_phase("report and save");
 }
 
+void Trainer::freeze() {
+  std::vector<std::string> frozen;
+  for (const Freeze& freeze : options_.freeze) {
+    if (iteration_ >= freeze.epochs * steps_per_epoch()) frozen.push_back(freeze.pattern);
+  }
+  if (frozen == frozen_) return;
+  frozen_ = std::move(frozen);
+  // The step before it goes first, and with it its memory.
+  step_ = training_step(model_, optimizer_, options_.check_gradients, at_, options_.precision,
+                        options_.average, frozen_);
+  if (options_.profiler) step_.profile(options_.profiler, "training step, some parameters frozen");
+  step_.program(training_types(model_, options_.batch_size));
+}
+
 std::int64_t Trainer::steps_per_epoch() const { return loader_.batches_per_epoch(); }
 
 bool Trainer::train() {
   if (iteration_ == 0 && best_accuracy_ < 0) check(0);
   while (iteration_ < iterations()) {
+    if (!options_.freeze.empty()) freeze();
     const Batch batch = loader_.next();
     const double learning_rate = options_.schedule(iteration_);
     rate_.mutable_values<float>()[0] = float(learning_rate);

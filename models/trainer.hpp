@@ -21,6 +21,7 @@
 #include <functional>
 #include <iosfwd>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace tapestry {
@@ -44,6 +45,13 @@ struct EpochReport {
   bool best = false;  // the validation accuracy is the best so far
 };
 
+/// Parameters that are trained at first only. From the end of epoch `epochs` on, those whose names match
+/// `pattern`, in which * stands for any text, stay as they are, and their gradients aren't computed.
+struct Freeze {
+  std::string pattern;
+  std::int64_t epochs = 0;
+};
+
 struct TrainerOptions {
   std::int64_t epochs = 10;
   std::int64_t batch_size = 100;
@@ -61,6 +69,7 @@ struct TrainerOptions {
   std::optional<PixelScale> pixels{};
   /// Refuses a step whose gradients overflow though its loss is finite: see training_step().
   bool check_gradients = false;
+  std::vector<Freeze> freeze{};
   /// Of the training step and of evaluations.
   Precision precision = Precision::f32;
   /// Follows weights and running statistics; the averages are what accuracies are of and what is kept as the
@@ -84,18 +93,19 @@ struct TrainerOptions {
 /// updates. A loss that isn't finite is refused. With `check_gradients`, and whenever the optimizer clips,
 /// the gradients' global norm is a second output; if it isn't finite that is refused, too. Where nothing is
 /// clipped that takes a pass over all gradients, which have to wait for it. `average`, if given, follows the
-/// parameters and the statistics. The model must outlive it. What the library records for it is said to be
-/// made at `at`.
+/// parameters and the statistics. Parameters whose names match one of `frozen` are left as they are. The
+/// model must outlive it. What the library records for it is said to be made at `at`.
 Function training_step(const Model& model, Optimizer optimizer, bool check_gradients = false,
                        Location at = Location::current(), Precision precision = Precision::f32,
-                       std::optional<ExponentialMovingAverage> average = {});
+                       std::optional<ExponentialMovingAverage> average = {},
+                       std::vector<std::string> frozen = {});
 /// The argument types of a training step.
 std::vector<Type> training_types(const Model& model, std::int64_t batch_size);
 
 class Trainer {
  public:
   /// The model and the split's images outlive the trainer. Compiles the step. Throws if there are fewer
-  /// training images than a batch takes.
+  /// training images than a batch takes, or nothing to freeze by a name that is given.
   Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, TrainerOptions options,
           Location at = Location::current());
 
@@ -126,6 +136,8 @@ class Trainer {
 
  private:
   void profile(Profiler& profiler);
+  /// Compiles the step anew where the next one is the first after an epoch that freezes something.
+  void freeze();
   void check(std::int64_t epoch);
   void keep_best();
 
@@ -134,6 +146,9 @@ class Trainer {
   TrainerOptions options_;
   BatchLoader loader_;
   Evaluator evaluator_;
+  Optimizer optimizer_;
+  Location at_;
+  std::vector<std::string> frozen_;  // patterns of what step_ leaves as it is
   Function step_;
   Tensor rate_;
   std::int64_t iteration_ = 0;

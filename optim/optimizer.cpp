@@ -55,12 +55,13 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
   Tape& tape = pairs.front().gradient.tape();
   const Scope scope(tape, rule_->name(), learning_rate.at());
 
+  const std::vector<State> parameters = state_.parameters();  // also those that aren't moved by this step
   for (const ParameterGroup& group : options_.groups) {
-    const auto in_group = [&](const ParameterGradient& pair) {
-      return matches(group.pattern, pair.parameter.name());
-    };
-    require(std::ranges::any_of(pairs, in_group), "no parameter's name matches the group '", group.pattern,
-            "'; the first is ", pairs.front().parameter.name());
+    const auto in_group = [&](const State& parameter) { return matches(group.pattern, parameter.name()); };
+    const auto moved = [&](const ParameterGradient& pair) { return in_group(pair.parameter); };
+    require(std::ranges::any_of(parameters, in_group) || std::ranges::any_of(pairs, moved),
+            "no parameter's name matches the group '", group.pattern, "'; the first is ",
+            pairs.front().parameter.name());
   }
   std::vector<Var> gradients;
   for (const ParameterGradient& pair : pairs) gradients.push_back(pair.gradient);

@@ -259,6 +259,60 @@ BOOST_AUTO_TEST_CASE(resuming_is_exact_with_slow_and_averaged_weights) {
   }
 }
 
+// As with a rate of 0, but for what their own updates would have kept.
+BOOST_AUTO_TEST_CASE(frozen_parameters_stay_and_disturb_nothing) {
+  FullyConnectedNet frozen = small_net(), still = small_net(), free = small_net();
+  TrainerOptions options = small_options();
+  Trainer(free, small_split(), {free.state(), Sgd{}}, options).train();
+  Trainer(still, small_split(),
+          {still.state(), Sgd{}, {.groups = {{.pattern = "fc1/*", .learning_rate_scale = 0}}}}, options)
+      .train();
+  options.freeze = {{"fc1/*", 0}};
+  Trainer(frozen, small_split(), {frozen.state(), Sgd{}}, options).train();
+  check_same(values(still.state()), values(frozen.state()));
+  BOOST_TEST(!identical(values(free.state()).at("fc1/weight"), values(frozen.state()).at("fc1/weight")));
+}
+
+BOOST_AUTO_TEST_CASE(parameters_freeze_at_the_end_of_their_epoch) {
+  FullyConnectedNet model = small_net();
+  TrainerOptions options = small_options();
+  options.freeze = {{"fc1/*", 1}, {"fc2/bias", 2}};
+  std::vector<std::map<std::string, Tensor>> after;
+  options.on_epoch = [&](const EpochReport&) { after.push_back(values(model.state())); };
+  Trainer(model, small_split(), {model.state(), Adam{}}, options).train();
+  BOOST_REQUIRE(after.size() == 4u);
+  const auto moves = [&](const std::string& name, std::size_t epoch) {
+    return !identical(after[epoch - 1].at(name), after[epoch].at(name));
+  };
+  for (std::size_t epoch = 1; epoch <= 3; ++epoch) {
+    BOOST_TEST(moves("fc1/weight", epoch) == (epoch <= 1));
+    BOOST_TEST(moves("fc2/bias", epoch) == (epoch <= 2));
+    BOOST_TEST(moves("fc2/weight", epoch));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(resuming_is_exact_where_parameters_freeze) {
+  TrainerOptions options = small_options();
+  options.freeze = {{"fc1/*", 1}};
+  FullyConnectedNet whole = small_net();
+  Trainer(whole, small_split(), {whole.state(), Adam{}}, options).train();
+  for (const std::int64_t stop : {2, 5, 8}) {  // before it, at its time, after it
+    const TemporaryFolder folder;
+    FullyConnectedNet first = small_net(), second = small_net();
+    TrainerOptions stopping = options;
+    stopping.should_stop = [steps = std::int64_t{0}, stop]() mutable { return ++steps == stop; };
+    Trainer before(first, small_split(), {first.state(), Adam{}}, stopping);
+    BOOST_TEST(!before.train());
+    before.save(folder / "last");
+    Trainer after(second, small_split(), {second.state(), Adam{}}, options);
+    after.resume(folder / "last");
+    BOOST_TEST(after.train());
+    BOOST_TEST_CONTEXT("stopped after " << stop) {
+      check_same(values(whole.state()), values(second.state()));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(threads_do_not_matter) {
   const int usual = thread_count();
   std::map<std::string, Tensor> one;
@@ -335,6 +389,19 @@ BOOST_AUTO_TEST_CASE(mistakes) {
   BOOST_CHECK_THROW(Trainer(net, small_split(), {net.state(), Sgd{}}, options), Error);
   FullyConnectedNet narrow({.hidden = {20}, .inputs = 10});
   BOOST_CHECK_THROW(Trainer(narrow, small_split(), {narrow.state(), Sgd{}}, small_options()), Error);
+}
+
+BOOST_AUTO_TEST_CASE(nothing_to_freeze) {
+  FullyConnectedNet model = small_net();
+  TrainerOptions options = small_options();
+  options.freeze = {{"fc9/*", 1}};
+  BOOST_TEST(thrown([&] {
+               Trainer(model, small_split(), {model.state(), Adam{}}, options);
+             }) == "no parameter's name matches 'fc9/*', which is to be frozen");
+  options.freeze = {{"fc1/*", -1}};
+  BOOST_TEST(thrown([&] {
+               Trainer(model, small_split(), {model.state(), Adam{}}, options);
+             }) == "nothing can be frozen after -1 epochs");
 }
 
 BOOST_AUTO_TEST_CASE(label_out_of_range) {
