@@ -12,6 +12,8 @@
 #include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/sgd.hpp>
 
+#include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <iostream>
@@ -106,6 +108,28 @@ Optimizer make_optimizer(const Config& config, StateDict& state) {
   return {state, adam, options};
 }
 
+std::vector<Freeze> make_freeze(const std::string& list, const StateDict& state) {
+  std::vector<Freeze> all;
+  if (list == "none") return all;
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t comma = std::min(list.find(',', at), list.size());
+    const std::string part = list.substr(at, comma - at), pattern = part.substr(0, part.rfind('='));
+    Freeze freeze{.pattern = pattern};
+    const char* end = part.data() + part.size();
+    const auto [stop, error] =
+        std::from_chars(std::min(part.data() + pattern.size() + 1, end), end, freeze.epochs);
+    demand(error == std::errc() && stop == end && freeze.epochs >= 0,
+           "--freeze is none or PATTERN=EPOCHS, several separated by commas, not '", list, "'");
+    demand(
+        std::ranges::any_of(state.parameters(), [&](const State& s) { return matches(pattern, s.name()); }),
+        "--freeze: no parameter's name matches '", pattern, "'; the first is ",
+        state.parameters().front().name());
+    all.push_back(std::move(freeze));
+    at = comma + 1;
+  }
+  return all;
+}
+
 std::optional<ExponentialMovingAverage> make_average(const Config& config, StateDict& state) {
   demand(config.ema >= 0 && config.ema < 1, "--ema is at least 0 and below 1, not ", config.ema);
   if (config.ema == 0) return std::nullopt;
@@ -151,6 +175,7 @@ void check_settings(const Config& config) {
   make_views(config.tta);
   const std::unique_ptr<Model> model = make_model(config);
   make_optimizer(config, model->state());
+  make_freeze(config.freeze, model->state());
   make_average(config, model->state());
   make_schedule(config, 1);
 }

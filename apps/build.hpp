@@ -6,6 +6,7 @@
 #include <tapestry/core/run/program.hpp>
 #include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/model.hpp>
+#include <tapestry/models/trainer.hpp>
 #include <tapestry/optim/average.hpp>
 #include <tapestry/optim/optimizer.hpp>
 #include <tapestry/optim/schedule.hpp>
@@ -28,6 +29,8 @@ std::string precision_notice(Precision precision, bool cpu_multiplies_bf16);
 std::unique_ptr<Model> make_model(const Config& config, std::int64_t side = kCifar10Side);
 Optimizer make_optimizer(const Config& config, StateDict& state);
 /// The average of weights that --ema asks for.
+/// --freeze, of parameters that `state` has.
+std::vector<Freeze> make_freeze(const std::string& list, const StateDict& state);
 std::optional<ExponentialMovingAverage> make_average(const Config& config, StateDict& state);
 Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch);
 /// All of them: before data is read and folders are made. load_data() relies on it.

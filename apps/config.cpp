@@ -146,6 +146,10 @@ po::options_description training_options(Config& c) {
       ("tta", with_default(c.tta),
        "what the final test sees of an image: none (it alone), mirror (its mirror image, too), translate "
        "(both, and both moved by a pixel either way); scores are averaged")  //
+      ("freeze", with_default(c.freeze),
+       "none, or PATTERN=EPOCHS, several separated by commas: parameters that are trained in the first "
+       "epochs "
+       "only, as in whiten/bias=3; * stands for any text")  //
       ("checkpoint-every", with_default(c.checkpoint_every), "steps between checkpoints; 0: each epoch");
   return options;
 }

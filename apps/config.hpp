@@ -61,6 +61,7 @@ struct Config {
   std::int64_t num_train = 49'000;
   std::int64_t train_samples = 1000;
   std::string augment = "none";
+  std::string freeze = "none";
   std::string tta = "none";
   std::uint64_t seed = 0;
   std::string precision = "f32";

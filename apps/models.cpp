@@ -152,7 +152,8 @@ const std::vector<ModelEntry>& all() {
                     {"epochs", "8"},
                     {"num-train", "50000"},
                     {"augment", "alternating,translate=2"},
-                    {"tta", "translate"}},
+                    {"tta", "translate"},
+                    {"freeze", "whiten/bias=3"}},
        .optimizer = "speedrun",
        .with_optimizer = {{"learning-rate", "1"}, {"schedule", "linear"}}},
   };

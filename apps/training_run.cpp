@@ -154,6 +154,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                  .augment = make_augmentation(config.augment),
                                  .pixels = make_pixels(config.pixels, data.mean),
                                  .check_gradients = config.check_gradients,
+                                 .freeze = make_freeze(config.freeze, model->state()),
                                  .precision = make_precision(config),
                                  .average = make_average(config, model->state())};
   std::cerr << precision_notice(trainer_options.precision, kernels::cpu_multiplies_bf16());

@@ -80,6 +80,13 @@ BOOST_AUTO_TEST_CASE(unknown_names) {
   check_mistake({"predict", "runs/x", "cat.png", "--tta", "x"}, "--tta is none, mirror or translate");
 }
 
+BOOST_AUTO_TEST_CASE(frozen_parameters) {
+  for (const char* list : {"fc1/*", "fc1/*=", "fc1/*=x", "fc1/*=-1", "fc1/*=1,", ""})
+    check_mistake({"train", "--freeze", list}, "--freeze is none or PATTERN=EPOCHS");
+  check_mistake({"train", "--freeze", "fc1/*=1,fc9/*=2"},
+                "--freeze: no parameter's name matches 'fc9/*'; the first is fc1/");
+}
+
 BOOST_AUTO_TEST_CASE(augmentations) {
   for (const char* list : {"rotate", "", "flip,", ",flip", "none,flip", "flip=1", "Flip", "cutouts=8"})
     check_mistake({"train", "--augment", list}, "--augment is none, or some of flip, alternating");
