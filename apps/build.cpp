@@ -8,6 +8,7 @@
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
 #include <tapestry/models/speedrun.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/muon.hpp>
 #include <tapestry/optim/sgd.hpp>
@@ -57,6 +58,12 @@ Precision make_precision(const Config& config) {
 std::string precision_notice(Precision precision, bool cpu_multiplies_bf16) {
   if (precision != Precision::bf16 || cpu_multiplies_bf16) return "";
   return "This CPU has no bf16 products: they are computed in f32, and --precision f32 is faster\n";
+}
+
+bool (*this_cpu_multiplies_bf16)() = kernels::cpu_multiplies_bf16;
+
+void print_precision_notice(const Config& config) {
+  std::cerr << precision_notice(make_precision(config), this_cpu_multiplies_bf16());
 }
 
 std::unique_ptr<Model> make_model(const Config& config, std::int64_t side) {

@@ -25,6 +25,10 @@ Precision make_precision(const Config& config);
 /// What someone should know who computes in this precision on a CPU that multiplies bf16 or doesn't: a line,
 /// or nothing.
 std::string precision_notice(Precision precision, bool cpu_multiplies_bf16);
+/// Tells it on stderr, before anything is computed for which it holds.
+void print_precision_notice(const Config& config);
+/// What it takes this CPU for; a test may put another in its place.
+extern bool (*this_cpu_multiplies_bf16)();
 /// For images of side x side pixels. Throws UsageError for names and numbers that make no sense.
 std::unique_ptr<Model> make_model(const Config& config, std::int64_t side = kCifar10Side);
 Optimizer make_optimizer(const Config& config, StateDict& state);

@@ -30,13 +30,15 @@ struct Planned {
 /// Is there a run to go on with? Throws if it has other settings than are asked for now.
 bool can_resume(const fs::path& folder, const Config& config) {
   if (!fs::exists(folder / "config.ini")) return false;
-  const auto before = settings(read_config(folder / "config.ini")), now = settings(config);
-  for (std::size_t i = 0; i < now.size(); ++i) {
-    const auto& [name, value] = now[i];
-    if (name == "threads" || name == "data" || before[i].second == value) continue;
-    throw UsageError(text("--resume: the run in ", folder.string(), " has ", name, " = ", before[i].second,
-                          ", not ", value));
-  }
+  const Config before = read_config(folder / "config.ini");
+  const auto check = [&](const std::string& name, const std::string& value) {
+    const std::string old = setting(before, name);
+    if (name == "threads" || name == "data" || old == value) return;
+    throw UsageError(
+        text("--resume: the run in ", folder.string(), " has ", name, " = ", old, ", not ", value));
+  };
+  check("model", config.model);  // other models have other settings
+  for (const auto& [name, value] : settings(config)) check(name, value);
   return true;
 }
 
@@ -68,6 +70,7 @@ int compare(std::span<const std::string> arguments) {
   po::variables_map values;
   if (!parse(arguments, options, "compare [OPTIONS]", values)) return kDone;
   fill_in(config, values, model_entry(config.model).itself);
+  refuse_unused(config, values);
 
   use_threads(config);
   const Contender contenders[] = {

@@ -7,6 +7,7 @@
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/muon.hpp>
 
+#include <algorithm>
 #include <fstream>
 #include <iostream>
 #include <set>
@@ -45,6 +46,45 @@ po::typed_value<bool>* with_default(bool& target) {
   return po::value<bool>(&target)->default_value(target, target ? "yes" : "no")->implicit_value(true, "yes");
 }
 
+/// All settings, whatever the model.
+std::vector<Setting> all_settings(const Config& c) {
+  // The options say what there is, so that no list can fall behind.
+  Config copy = c;
+  std::vector<Setting> lines;
+  for (const auto& group : {model_options(copy), training_options(copy), data_options(copy)}) {
+    po::variables_map values;
+    po::store(po::command_line_parser(std::vector<std::string>{}).options(group).run(), values);
+    for (const auto& option : group.options()) {
+      const boost::any& value = values[option->long_name()].value();
+      std::string line;
+      if (const auto* s = boost::any_cast<std::string>(&value)) line = shown(*s);
+      if (const auto* d = boost::any_cast<double>(&value)) line = shown(*d);
+      if (const auto* i = boost::any_cast<std::int64_t>(&value)) line = shown(*i);
+      if (const auto* u = boost::any_cast<std::uint64_t>(&value)) line = shown(*u);
+      if (const auto* n = boost::any_cast<int>(&value)) line = shown(*n);
+      if (const auto* b = boost::any_cast<bool>(&value)) line = *b ? "yes" : "no";
+      lines.push_back({option->long_name(), line});
+    }
+  }
+  return lines;
+}
+
+/// A run's config.ini used to name all settings: what the model has no use for says nothing there, as long as
+/// it is the default.
+void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& values) {
+  std::string model = Config().model;
+  for (const auto& line : lines.options) {
+    if (line.string_key == "model") model = line.value.at(0);
+  }
+  if (!values["model"].defaulted()) model = values["model"].as<std::string>();
+  const ModelEntry& entry = model_entry(model);
+  const std::vector<Setting> defaults = all_settings(Config());
+  std::erase_if(lines.options, [&](const po::option& line) {
+    const auto own = std::ranges::find(defaults, line.string_key, &Setting::name);
+    return !takes(entry, line.string_key) && own != defaults.end() && line.value.at(0) == own->value;
+  });
+}
+
 /// Any command takes a run's config.ini: what another command would make of a line is no mistake here.
 void store_file(const std::string& path, const po::options_description& options, po::variables_map& values) {
   std::ifstream file(path);
@@ -59,7 +99,9 @@ void store_file(const std::string& path, const po::options_description& options,
     }
   }
   try {
-    po::store(po::parse_config_file(file, all), values);
+    po::parsed_options lines = po::parse_config_file(file, all);
+    if (values.contains("model")) drop_unused_defaults(lines, values);
+    po::store(lines, values);
   } catch (const po::error& mistake) {
     throw UsageError(text(path, ": ", mistake.what()));
   }
@@ -80,6 +122,11 @@ std::string model_help() {
   return help + "Defaults of other options hang on the model: describe and config.ini tell them";
 }
 
+/// Help for a setting that not all models take.
+std::string particular(std::string_view name, std::string_view what) {
+  return text(what, " (", for_models(name), ')');
+}
+
 }  // namespace
 
 po::options_description model_options(Config& c) {
@@ -87,14 +134,20 @@ po::options_description model_options(Config& c) {
   options.add_options()                                       //
       ("model", with_default(c.model), model_help().c_str())  //
       ("hidden", with_default(c.hidden),
-       "units of the hidden layers, separated by commas; empty for none")  //
+       particular("hidden", "units of the hidden layers, separated by commas; empty for none").c_str())  //
       ("width", with_default(c.width),
-       "filters, channels or features that a model begins with; 0 for its own number")                    //
-      ("filter-size", with_default(c.filter_size), "of three_layer's filters")                            //
-      ("normalization", with_default(c.normalization), "none, batch or layer")                            //
-      ("keep", with_default(c.keep), "dropout: probability of keeping a hidden value; 1 for no dropout")  //
-      ("reg", with_default(c.reg), "L2 penalty: reg/2 times the sum of squared weights")                  //
-      ("weight-scale", with_default(c.weight_scale), "standard deviation of the first weights")           //
+       particular("width", "filters, channels or features that a model begins with; 0 for its own number")
+           .c_str())  //
+      ("filter-size", with_default(c.filter_size),
+       particular("filter-size", "rows and columns of a filter").c_str())  //
+      ("normalization", with_default(c.normalization),
+       particular("normalization", "none, batch or layer").c_str())  //
+      ("keep", with_default(c.keep),
+       particular("keep", "dropout: probability of keeping a hidden value; 1 for no dropout").c_str())  //
+      ("reg", with_default(c.reg),
+       particular("reg", "L2 penalty: reg/2 times the sum of squared weights").c_str())  //
+      ("weight-scale", with_default(c.weight_scale),
+       particular("weight-scale", "standard deviation of the first weights").c_str())  //
       ("pixels", with_default(c.pixels),
        "what a byte becomes: mean-image for 0 to 255 minus the mean training image, channels for 0 to 1 "
        "normalised with CIFAR-10's mean and deviation of each channel")  //
@@ -220,24 +273,21 @@ void complete(Config& config, const po::variables_map& values) {
   fill_in(config, values, all);
 }
 
+void refuse_unused(const Config& config, const po::variables_map& values) {
+  const ModelEntry& model = model_entry(config.model);
+  for (const auto& [name, value] : values) {
+    if (value.defaulted() || takes(model, name)) continue;
+    std::string instead;
+    for (const std::string& other : model.takes) instead += (instead.empty() ? "--" : ", --") + other;
+    throw UsageError(text("--", name, " says nothing to --model ", model.name, ", which takes ", instead));
+  }
+}
+
 std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
-  // The options say what there is, so that no list can fall behind.
-  Config copy = c;
+  const ModelEntry& model = model_entry(c.model);
   std::vector<std::pair<std::string, std::string>> lines;
-  for (const auto& group : {model_options(copy), training_options(copy), data_options(copy)}) {
-    po::variables_map values;
-    po::store(po::command_line_parser(std::vector<std::string>{}).options(group).run(), values);
-    for (const auto& option : group.options()) {
-      const boost::any& value = values[option->long_name()].value();
-      std::string line;
-      if (const auto* s = boost::any_cast<std::string>(&value)) line = shown(*s);
-      if (const auto* d = boost::any_cast<double>(&value)) line = shown(*d);
-      if (const auto* i = boost::any_cast<std::int64_t>(&value)) line = shown(*i);
-      if (const auto* u = boost::any_cast<std::uint64_t>(&value)) line = shown(*u);
-      if (const auto* n = boost::any_cast<int>(&value)) line = shown(*n);
-      if (const auto* b = boost::any_cast<bool>(&value)) line = *b ? "yes" : "no";
-      lines.emplace_back(option->long_name(), line);
-    }
+  for (auto& [name, value] : all_settings(c)) {
+    if (takes(model, name)) lines.emplace_back(std::move(name), std::move(value));
   }
   return lines;
 }

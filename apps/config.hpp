@@ -91,7 +91,10 @@ void fill_in(Config& config, const boost::program_options::variables_map& values
 /// Fills in what hangs on other settings: how the model is trained, adamw's weight decay.
 void complete(Config& config, const boost::program_options::variables_map& values);
 
-/// "name = value" for each setting, as config.ini has them.
+/// Throws UsageError for a setting that was given and that the model has no use for.
+void refuse_unused(const Config& config, const boost::program_options::variables_map& values);
+
+/// "name = value" for each setting that the model has a use for, as config.ini has them.
 std::vector<std::pair<std::string, std::string>> settings(const Config& config);
 /// That of one setting.
 std::string setting(const Config& config, std::string_view name);

@@ -78,6 +78,7 @@ int describe(std::span<const std::string> arguments) {
   po::variables_map values;
   if (!parse(arguments, options, "describe [OPTIONS]", values)) return kDone;
   complete(config, values);
+  refuse_unused(config, values);
 
   const std::unique_ptr<Model> model = make_model(config);
   if (config.batch_size < 1) throw UsageError("--batch-size must be at least 1");

@@ -42,6 +42,7 @@ int evaluate(std::span<const std::string> arguments) {
   use_threads(config);
   const Cifar10Split data = load_data(config);
   if (!tta.empty()) config.tta = tta;
+  print_precision_notice(config);
   Evaluator evaluator(*model, make_pixels(config.pixels, model->state().at(kMeanImage).value()),
                       {.views = make_views(config.tta), .precision = make_precision(config)});
   const Tensor probabilities = evaluator.probabilities(data.test_all);

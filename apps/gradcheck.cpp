@@ -4,6 +4,7 @@
 
 #include <tapestry/core/check_gradients.hpp>
 #include <tapestry/core/random.hpp>
+#include <tapestry/models/data/cifar10.hpp>
 #include <tapestry/models/report/text_table.hpp>
 
 #include <iostream>
@@ -13,6 +14,21 @@
 namespace po = boost::program_options;
 
 namespace tapestry::app {
+namespace {
+
+/// For models whose first layer is made of the training images.
+void look_at_noise(Model& model) {
+  constexpr std::int64_t kImages = 16;
+  const Shape image = model.input_shape();
+  if (image.rank() != 3) return;
+  Tensor pixels(DType::u8, {kImages, image[0], image[1], image[2]});
+  Random random(0, 1);
+  for (std::uint8_t& pixel : pixels.mutable_values<std::uint8_t>()) pixel = std::uint8_t(random.below(256));
+  model.look_at(ImageSet(pixels, Tensor(DType::i64, {kImages})),
+                normalized_channels(image, kCifar10ChannelMeans, kCifar10ChannelDeviations));
+}
+
+}  // namespace
 
 int gradcheck(std::span<const std::string> arguments) {
   Config config;
@@ -38,6 +54,7 @@ int gradcheck(std::span<const std::string> arguments) {
   if (!parse(arguments, options, "gradcheck [OPTIONS]", values)) return kDone;
   const ModelEntry& entry = model_entry(config.model);
   fill_in(config, values, entry.check);
+  refuse_unused(config, values);
   if (!values.contains("step")) checks.step = entry.check_step;
   if (!(checks.step > 0)) throw UsageError("--step must be positive");
   if (batch < 1) throw UsageError("--batch must be at least 1");
@@ -46,6 +63,7 @@ int gradcheck(std::span<const std::string> arguments) {
   use_threads(config);
   config.precision = "f64";  // differences need the digits
   const std::unique_ptr<Model> model = make_model(config, entry.check_side);
+  look_at_noise(*model);
   Shape shape{batch};
   for (const std::int64_t extent : model->input_shape()) shape.push_back(extent);
   Tensor images(DType::f64, shape), labels(DType::i64, {batch});

@@ -6,6 +6,7 @@
 #include <tapestry/models/three_layer.hpp>
 #include <tapestry/models/vision_transformer.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace tapestry::app {
@@ -68,7 +69,9 @@ std::unique_ptr<Model> three_layer(const Config& config, DType dtype, std::int64
 }
 
 std::unique_ptr<Model> speedrun(const Config& config, DType dtype, std::int64_t) {
-  return std::make_unique<SpeedrunNet>(SpeedrunOptions{.seed = config.seed, .dtype = dtype});
+  const std::int64_t first = width(config, 64);
+  return std::make_unique<SpeedrunNet>(
+      SpeedrunOptions{.widths = {first, 4 * first, 4 * first}, .seed = config.seed, .dtype = dtype});
 }
 
 std::unique_ptr<Model> residual(ResNetOptions options, const Config& config, DType dtype, std::int64_t side) {
@@ -104,6 +107,7 @@ ModelEntry residual_entry(std::string name, std::string what, decltype(ModelEntr
   return {.name = std::move(name),
           .what = std::move(what),
           .make = make,
+          .takes = {"width"},
           .itself = {{"pixels", "channels"}},
           .training = {{"epochs", "20"}, {"batch-size", "128"}, {"augment", "flip,crop=4"}},
           .optimizer = "nesterov",
@@ -120,10 +124,12 @@ const std::vector<ModelEntry>& all() {
   static const std::vector<ModelEntry> kModels = {
       {.name = "fully_connected",
        .what = "affine layers of --hidden units, relu between them",
-       .make = fully_connected},
+       .make = fully_connected,
+       .takes = {"hidden", "normalization", "keep", "reg", "weight-scale"}},
       {.name = "three_layer",
        .what = "convolution of --width filters, max pool, --hidden units",
        .make = three_layer,
+       .takes = {"hidden", "width", "filter-size", "reg", "weight-scale"},
        .itself = {{"hidden", "500"}, {"weight-scale", "0.001"}},
        .training = {{"augment", "flip"}},
        .with_optimizer = {{"schedule", "cosine"}},
@@ -137,6 +143,7 @@ const std::vector<ModelEntry>& all() {
       {.name = "vit",
        .what = "vision transformer: 4x4 patches, six blocks, --width 128 features a token",
        .make = vit,
+       .takes = {"width"},
        .itself = {{"pixels", "channels"}},
        .training = {{"epochs", "20"}, {"batch-size", "128"}, {"augment", "flip,crop=4"}},
        .optimizer = "adamw",
@@ -145,8 +152,9 @@ const std::vector<ModelEntry>& all() {
        .check = {{"width", "8"}},
        .check_side = 8},
       {.name = "speedrun",
-       .what = "whitened patches, six convolutions; 94% in 8 epochs",
+       .what = "whitened patches, six convolutions, --width 64 channels at first; 94% in 8 epochs",
        .make = speedrun,
+       .takes = {"width"},
        .itself = {{"pixels", "channels"}},
        .training = {{"batch-size", "2000"},
                     {"epochs", "8"},
@@ -155,7 +163,9 @@ const std::vector<ModelEntry>& all() {
                     {"tta", "translate"},
                     {"freeze", "whiten/bias=3"}},
        .optimizer = "speedrun",
-       .with_optimizer = {{"learning-rate", "1"}, {"schedule", "linear"}}},
+       .with_optimizer = {{"learning-rate", "1"}, {"schedule", "linear"}},
+       .check = {{"width", "2"}},
+       .check_step = 3e-6},
   };
   return kModels;
 }
@@ -167,6 +177,19 @@ std::span<const ModelEntry> models() { return all(); }
 std::string model_names() {
   std::string names;
   for (const ModelEntry& entry : models()) names += text(names.empty() ? "" : ", ", entry.name);
+  return names;
+}
+
+bool takes(const ModelEntry& model, std::string_view setting) {
+  const auto among = [&](const ModelEntry& entry) { return std::ranges::count(entry.takes, setting) > 0; };
+  return among(model) || std::ranges::none_of(models(), among);
+}
+
+std::string for_models(std::string_view setting) {
+  std::string names;
+  for (const ModelEntry& entry : models()) {
+    if (takes(entry, setting)) names += (names.empty() ? "for " : ", ") + entry.name;
+  }
   return names;
 }
 

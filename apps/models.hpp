@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace tapestry::app {
@@ -16,6 +17,8 @@ struct ModelEntry {
   std::string name;
   std::string what;  // a line of help
   std::unique_ptr<Model> (*make)(const Config& config, DType dtype, std::int64_t side);
+  /// Which it is made of, of the settings that some models have no use for.
+  std::vector<std::string> takes;
 
   // Settings, as config.ini has them, where they are others than Config's own. What somebody has said wins.
   std::vector<Setting> itself{};    // what it is made of and what it sees
@@ -35,5 +38,9 @@ std::span<const ModelEntry> models();
 const ModelEntry& model_entry(const std::string& name);
 /// "fully_connected, three_layer, ..."
 std::string model_names();
+/// Whether a setting means anything to a model: all do but for those of `takes` that it doesn't name.
+bool takes(const ModelEntry& model, std::string_view setting);
+/// "for fully_connected, three_layer": the models that take it.
+std::string for_models(std::string_view setting);
 
 }  // namespace tapestry::app

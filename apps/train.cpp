@@ -71,6 +71,8 @@ int train(std::span<const std::string> arguments) {
       }
     }
     config = stored;
+  } else {
+    refuse_unused(config, values);
   }
   use_threads(config);
   const RunOptions where{resume.empty() ? (out.empty() ? fresh_folder() : fs::path(out)) : fs::path(resume),

@@ -11,7 +11,6 @@
 #include <tapestry/models/report/profile_report.hpp>
 #include <tapestry/models/report/progress.hpp>
 #include <tapestry/models/report/run_report.hpp>
-#include <tapestry/ops/kernels/gemm_bf16.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -157,7 +156,7 @@ RunResult train_run(const Config& config, const Cifar10Split& data, const RunOpt
                                  .freeze = make_freeze(config.freeze, model->state()),
                                  .precision = make_precision(config),
                                  .average = make_average(config, model->state())};
-  std::cerr << precision_notice(trainer_options.precision, kernels::cpu_multiplies_bf16());
+  print_precision_notice(config);
   trainer_options.on_step = [&](const StepReport& step) {
     log->append({{"kind", "step"},
                  {"epoch", step.epoch},

@@ -18,7 +18,6 @@ namespace {
 
 constexpr double kMomentum = 0.6, kEpsilon = 1e-12;  // of batch norms
 constexpr std::int64_t kWhitened = 24;
-constexpr double kHeadScale = 1.0 / 256;
 
 /// Uniform, but the first `in` filters hand their channel on.
 Tensor partial_identity(const Initializer& init, const std::string& name, std::int64_t in, std::int64_t out) {
@@ -115,7 +114,7 @@ Var SpeedrunNet::logits(const Operand& x, Mode mode) const {
   }
   const Scope here = scope(head_);
   h = max_pool2d(h, 3);
-  return matmul(reshape(h, {h.shape()[0], -1}), head_) * kHeadScale;
+  return matmul(reshape(h, {h.shape()[0], -1}), head_) * (1 / double(options_.widths.back()));
 }
 
 Optimizer speedrun_optimizer(StateDict& state, std::int64_t batch_size, std::int64_t epochs,

@@ -11,7 +11,7 @@
 namespace tapestry {
 
 struct SpeedrunOptions {
-  std::array<std::int64_t, 3> widths{64, 256, 256};
+  std::array<std::int64_t, 3> widths{64, 256, 256};  // channels of each group
   std::int64_t classes = 10;
   std::uint64_t seed = 0;
   DType dtype = DType::f32;

@@ -21,11 +21,19 @@ bool is_cheap(const kernels::Loop& loop) {
   return loop.outputs.front().reduce == kernels::Reduce::none && std::ranges::none_of(loop.code, costs);
 }
 
+/// Whatever of it is stored, in rows that are no longer than the group's.
+bool rows_fit(const Group& group, std::size_t inputs, std::size_t instructions) {
+  std::int64_t row_elements = 1;
+  for (int d = group.row; d < group.extents.rank(); ++d) row_elements *= group.extents[d];
+  return std::int64_t(inputs + 3 * instructions) <= kernels::row_values_that_fit(row_elements, group.lane);
+}
+
 class Recomputation {
  public:
-  Recomputation(const Graph& graph, Groups& groups)
+  Recomputation(const Graph& graph, Groups& groups, bool careful)
       : graph_(graph),
         groups_(groups),
+        careful_(careful),
         stored_(stored_values(graph, groups)),
         is_root_(graph.size()),
         owner_(graph.size(), kNone),
@@ -44,6 +52,7 @@ class Recomputation {
     bool changed = false;
     for (ValueId id = ValueId(graph_.size()); id-- > 0;) {
       if (!stored_[id] || is_root_[id] || owner_[id] == kNone || readers_[id].empty()) continue;
+      if (stays(owner_[id])) continue;
       const auto chain = chain_of(id);
       if (chain && saves(id, *chain) > 0) {
         make_again(id, *chain);
@@ -54,6 +63,9 @@ class Recomputation {
   }
 
  private:
+  /// Has a group to go on storing the same values?
+  bool stays(std::uint32_t g) const { return careful_ && is_tight(groups_.order[g]); }
+
   void note_reads(std::uint32_t g, ValueId id) {
     for (const ValueId input : graph_.inputs(id)) {
       const ValueId storage = storage_of(graph_, input);
@@ -84,7 +96,7 @@ class Recomputation {
   bool in_memory(ValueId storage, ValueId id) const {
     const auto elements = [&](ValueId value) { return graph_.type(value).shape.elements(); };
     return owner_[storage] == kNone || stored_[storage] || !groups_.loops[storage] ||
-           elements(storage) * 16 <= elements(id);
+           (elements(storage) * 16 <= elements(id) && !stays(owner_[storage]));
   }
 
   /// Bytes, if all that read it can make it again; else nothing.
@@ -122,13 +134,7 @@ class Recomputation {
     for (const ValueId node : chain) instructions += std::max<std::size_t>(loop(node).code.size(), 1);
     const std::size_t inputs = group.inputs.size() + new_inputs(g, chain).size();
     return instructions <= kMostInstructions && inputs <= kMostInputs &&
-           (group.row == kNoRows || rows_fit(group, inputs + 3 * instructions));
-  }
-
-  bool rows_fit(const Group& group, std::size_t values) const {
-    std::int64_t row_elements = 1;
-    for (int d = group.row; d < group.extents.rank(); ++d) row_elements *= group.extents[d];
-    return std::int64_t(values) <= kernels::row_values_that_fit(row_elements, group.lane);
+           (group.row == kNoRows || rows_fit(group, inputs, instructions));
   }
 
   bool takes(const Group& group, ValueId storage, ValueId user) const {
@@ -197,6 +203,7 @@ class Recomputation {
 
   const Graph& graph_;
   Groups& groups_;
+  bool careful_;
   std::vector<bool> stored_, is_root_;
   std::vector<std::uint32_t> owner_;                 // the group that makes a value
   std::vector<std::vector<std::uint32_t>> readers_;  // groups that read it from memory
@@ -314,8 +321,12 @@ class Siblings {
 
 }  // namespace
 
-bool recompute(const Graph& graph, Groups& groups) {
-  const bool changed = Recomputation(graph, groups).run();
+bool is_tight(const Group& group) {
+  return group.row != kNoRows && !rows_fit(group, group.inputs.size(), group.instructions);
+}
+
+bool recompute(const Graph& graph, Groups& groups, bool careful) {
+  const bool changed = Recomputation(graph, groups, careful).run();
   if (changed) Siblings(graph, groups).join();
   std::erase_if(groups.order, [](const Group& group) { return group.nodes.empty(); });
   return changed;

@@ -117,12 +117,17 @@ std::vector<Task> tasks_of(const Graph& graph, const Groups& groups) {
   return tasks;
 }
 
+/// Are there no rows in its loop, or none too long?
+bool fits(const Task& task) {
+  return !task.loop || !task.loop->row || kernels::CompiledLoop::fits(*task.loop);
+}
+
 /// Takes apart the groups with rows that hold too much at once to be one loop. True if there were any.
 bool take_apart(Groups& groups, const std::vector<Task>& tasks) {
   std::vector<Group> parts;
   for (std::size_t g = 0; g < tasks.size(); ++g) {
     Group& group = groups.order[g];
-    if (group.row == kNoRows || kernels::CompiledLoop::fits(*tasks[g].loop)) {
+    if (fits(tasks[g])) {
       parts.push_back(std::move(group));
       continue;
     }
@@ -136,13 +141,29 @@ bool take_apart(Groups& groups, const std::vector<Task>& tasks) {
   return changed;
 }
 
+/// Tasks that compute again what recompute() says; nothing, and the groups as they were, if that is nothing.
+std::optional<std::vector<Task>> with_recomputed(const Graph& graph, Groups& groups) {
+  std::optional<Groups> before;
+  if (std::ranges::any_of(groups.order, is_tight)) before = groups;
+  for (const bool careful : {false, true}) {
+    if (!recompute(graph, groups, careful)) break;
+    std::vector<Task> tasks = tasks_of(graph, groups);
+    // What a loop has to keep for others, and what it no longer writes straight to memory, takes room.
+    if (careful || !before || std::ranges::all_of(tasks, fits)) return tasks;
+    groups = *before;
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<Task> schedule(const Graph& graph, bool fuse, bool may_recompute) {
   Groups groups = group_nodes(graph, fuse);
   std::vector<Task> tasks = tasks_of(graph, groups);
   const bool changed = take_apart(groups, tasks);
-  if (fuse && may_recompute && recompute(graph, groups)) return tasks_of(graph, groups);
+  if (fuse && may_recompute) {
+    if (std::optional<std::vector<Task>> again = with_recomputed(graph, groups)) return std::move(*again);
+  }
   return changed ? tasks_of(graph, groups) : tasks;
 }
 

@@ -172,9 +172,31 @@ struct Plan {
   }
 };
 
+/// Is there a window whose tap `k` lies within the image, along an axis?
+bool meets(std::int64_t k, std::int64_t places, std::int64_t stride, std::int64_t dilation, std::int64_t lo,
+           std::int64_t image) {
+  for (std::int64_t place = 0; place < places; ++place) {
+    const std::int64_t pixel = place * stride + k * dilation - lo;
+    if (pixel >= 0 && pixel < image) return true;
+  }
+  return false;
+}
+
+/// Gradients of taps that lie in the padding for all windows are 0, but for bf16 oneDNN 2.6 doesn't write
+/// them.
+bool leaves_taps_unwritten(const Convolution& c) {
+  const ConvShape& s = c.shape;
+  if (c.part != ConvPart::filters || c.from != DType::bf16) return false;
+  for (std::int64_t k = 0; k < s.kh; ++k)
+    if (!meets(k, s.oh, s.stride_h, s.dilation_h, s.lo_h, s.h)) return true;
+  for (std::int64_t k = 0; k < s.kw; ++k)
+    if (!meets(k, s.ow, s.stride_w, s.dilation_w, s.lo_w, s.w)) return true;
+  return false;
+}
+
 /// All that were asked for, kept for the process; null where it has no kernel.
 const Plan* plan_of(const Convolution& c) {
-  if (!onednn_in_use() || c.from == DType::f64) return nullptr;
+  if (!onednn_in_use() || c.from == DType::f64 || leaves_taps_unwritten(c)) return nullptr;
   static std::mutex& mutex = *new std::mutex;
   static auto& plans = *new std::map<Convolution, std::unique_ptr<const Plan> >;
   const std::lock_guard lock(mutex);

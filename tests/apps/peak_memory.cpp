@@ -67,29 +67,12 @@ BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
     Program& program = step.program(training_types(*model, kBatch));
     const ProgramSummary& summary = program.summary();
 
-    const ChildResult described = cifar_train({"describe",
-                                               "--model",
-                                               net,
-                                               "--epochs",
-                                               "8",
-                                               "--hidden",
-                                               "96,64",
-                                               "--optimizer",
-                                               optimizer,
-                                               "--precision",
-                                               precision,
-                                               "--batch-size",
-                                               std::to_string(kBatch),
-                                               "--momentum",
-                                               "0.9",
-                                               "--epsilon",
-                                               "1e-8",
-                                               "--weight-decay",
-                                               "0",
-                                               "--lookahead",
-                                               std::to_string(lookahead),
-                                               "--ema",
-                                               text(ema)});
+    Words words = {"describe", "--model", net, "--epochs", "8", "--optimizer", optimizer};
+    words.insert(words.end(), {"--precision", precision, "--batch-size", std::to_string(kBatch)});
+    words.insert(words.end(), {"--momentum", "0.9", "--epsilon", "1e-8", "--weight-decay", "0"});
+    words.insert(words.end(), {"--lookahead", std::to_string(lookahead), "--ema", text(ema)});
+    if (config.model == "fully_connected") words.insert(words.end(), {"--hidden", config.hidden});
+    const ChildResult described = cifar_train(words);
     BOOST_TEST(described.code == 0, described.err);
     // What was cast, if anything.
     BOOST_TEST((described.out.find("bf16: ") != std::string::npos) == (precision == "bf16"));

@@ -1,5 +1,6 @@
 // Interruptions, kills and thread counts: the final parameters are the same, bit for bit.
 #include <tapestry/apps/build.hpp>
+#include <tapestry/apps/commands.hpp>
 #include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
@@ -10,7 +11,10 @@
 #include <csignal>
 #include <cstring>
 #include <functional>
+#include <iostream>
+#include <sstream>
 #include <thread>
+#include <utility>
 
 #include <boost/test/unit_test.hpp>
 
@@ -224,6 +228,28 @@ BOOST_AUTO_TEST_CASE(only_bf16_on_a_cpu_without_it_is_remarked_on) {
   BOOST_TEST(notice.find("no bf16 products") != std::string::npos);
   BOOST_TEST(std::ranges::count(notice, '\n') == 1);
   BOOST_TEST(notice.ends_with('\n'));
+}
+
+BOOST_AUTO_TEST_CASE(evaluating_in_bf16_without_such_products_is_remarked_on) {
+  const TemporaryFolder place;
+  const std::string run = (place / "run").string();
+  const ChildResult training = cifar_train(small_training(run, {"--precision", "bf16", "--epochs", "1"}));
+  BOOST_REQUIRE(training.code == 0);
+  const auto evaluated = [&](bool (*multiplies)()) {
+    std::ostringstream err, out;
+    auto* const old_err = std::cerr.rdbuf(err.rdbuf());
+    auto* const old_out = std::cout.rdbuf(out.rdbuf());
+    const auto old_cpu = std::exchange(app::this_cpu_multiplies_bf16, multiplies);
+    const std::string words[] = {"evaluate", run, "--data", cifar10_folder().string()};
+    const int code = app::run(words);
+    app::this_cpu_multiplies_bf16 = old_cpu;
+    std::cout.rdbuf(old_out);
+    std::cerr.rdbuf(old_err);
+    BOOST_TEST(code == 0, err.str());
+    return err.str();
+  };
+  const std::string with = evaluated([] { return true; }), without = evaluated([] { return false; });
+  BOOST_TEST(without == with + app::precision_notice(Precision::bf16, false));
 }
 
 BOOST_AUTO_TEST_CASE(in_bf16) {

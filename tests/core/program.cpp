@@ -1,9 +1,13 @@
+#include "../support/random_tensor.hpp"
+
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/function.hpp>
 #include <tapestry/core/run/interpret.hpp>
+#include <tapestry/ops/compare.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/indexing.hpp>
 #include <tapestry/ops/matmul.hpp>
+#include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
@@ -211,6 +215,34 @@ BOOST_AUTO_TEST_CASE(programs_stay_where_they_are) {
   const Tensor x = Tensor::from({3.0f}, {1});
   first.run({&x, 1});
   BOOST_TEST(first.output().item() == 6);
+}
+
+// What a loop with rows stores, and with it how much it holds at once, changes when other loops compute again
+// what it made.
+BOOST_AUTO_TEST_CASE(loops_with_long_rows_fit_after_values_are_computed_again) {
+  const Shape features{1000};
+  Tape tape;
+  const Var x = tape.input("x", {DType::f64, {1, 4, 1000}});
+  const Var gamma = tape.input("gamma", {DType::f64, features}),
+            beta = tape.input("beta", {DType::f64, features});
+  const Var normal = batchnorm(x, gamma, beta, 1e-2), total = logsumexp(x, {1, 2}, kKeepDims);
+  const Var y = exp(-abs(x - total)) + total, z = normal + y;
+  const Var larger = where(y < z, y * 2, z);
+  const Var slope = gradient(sum(sin(larger - max(larger, -1, kKeepDims))), x);
+  Graph graph = tape.graph();
+  graph.outputs = {slope.id()};
+  const std::vector<Tensor> arguments = {test::random_tensor({1, 4, 1000}), test::random_tensor(features, 2),
+                                         test::random_tensor(features, 3)};
+  const Tensor expected = interpret(graph, arguments)[0];
+  for (const std::vector<std::string>& without :
+       {std::vector<std::string>{"simplify", "cse"}, {"simplify"}, {"cse"}, {}}) {
+    Program program(graph, {.without = without});
+    program.run(arguments);
+    for (std::int64_t i = 0; i < expected.elements(); ++i) {
+      if (!(std::abs(program.output(0).at(i) - expected.at(i)) <= 1e-12))
+        BOOST_ERROR("element " << i << " is " << program.output(0).at(i) << ", not " << expected.at(i));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -3,8 +3,7 @@
 #include "../support/naive_conv.hpp"
 #include "../support/simd_targets.hpp"
 #include "../support/use_winograd.hpp"
-
-#include <tapestry/ops/kernels/gemm_bf16.hpp>
+#include "../support/winograd_bound.hpp"
 
 #include <algorithm>
 #include <array>
@@ -23,138 +22,10 @@ using kernels::Winograd;
 
 namespace {
 
-// --- how large an error may be ---
-//
-// Each result is A^T [sum of (G w G^T) (B^T x B)] A, linear in each operand. If every product is off by a
-// part e of itself, the result is off by at most e times the same expression of magnitudes, matrices' and
-// operands'. e has a rounding u of each transformed operand to what is multiplied, and one of f32 for every
-// addition that a product has a part in: in the transforms of both operands, in a sum of `terms`, in the
-// transform back.
-
-template <std::size_t kTo, std::size_t kFrom>
-using Matrix = std::array<std::array<double, kFrom>, kTo>;
-// Their magnitudes, with the additions of a row in two dimensions.
-constexpr Matrix<4, 4> kOfImages = {{{1, 0, 1, 0}, {0, 1, 1, 0}, {0, 1, 1, 0}, {0, 1, 0, 1}}};
-constexpr Matrix<4, 3> kOfFilters = {{{1, 0, 0}, {.5, .5, .5}, {.5, .5, .5}, {0, 0, 1}}};
-constexpr Matrix<4, 2> kOfResults = {{{1, 0}, {1, 1}, {1, 1}, {0, 1}}};
-constexpr int kImageAdditions = 2, kFilterAdditions = 4, kGradientAdditions = 2, kBackAdditions = 4;
-
-/// M |x| M^T, where x(i, j) gives an element.
-template <std::size_t kTo, std::size_t kFrom, class X>
-std::array<double, kTo * kTo> transformed(const Matrix<kTo, kFrom>& m, const X& x) {
-  std::array<double, kTo * kTo> y{};
-  for (std::size_t i = 0; i < kFrom; ++i) {
-    for (std::size_t j = 0; j < kFrom; ++j) {
-      const double size = std::abs(x(std::int64_t(i), std::int64_t(j)));
-      for (std::size_t k = 0; k < kTo; ++k)
-        for (std::size_t l = 0; l < kTo; ++l) y[k * kTo + l] += m[k][i] * m[l][j] * size;
-    }
-  }
-  return y;
-}
-template <std::size_t kFrom, std::size_t kTo>
-Matrix<kTo, kFrom> turned(const Matrix<kFrom, kTo>& m) {
-  Matrix<kTo, kFrom> t{};
-  for (std::size_t i = 0; i < kTo; ++i)
-    for (std::size_t j = 0; j < kFrom; ++j) t[i][j] = m[j][i];
-  return t;
-}
-
-/// Images [n, h, w, channels] with zeros around them.
-struct Pixels {
-  std::vector<double> values;
-  std::int64_t h, w, channels;
-  double operator()(std::int64_t i, std::int64_t y, std::int64_t x, std::int64_t c) const {
-    if (y < 0 || y >= h || x < 0 || x >= w) return 0;
-    return values[std::size_t(((i * h + y) * w + x) * channels + c)];
-  }
-};
-
 std::vector<double> values_of(const Tensor& t) {
   const Tensor wide = t.to(DType::f64);
   const auto values = wide.values<double>();
   return {values.begin(), values.end()};
-}
-
-/// The expression of magnitudes for results [n, oh, ow, cout].
-std::vector<double> sizes_of_results(const ConvShape& s, const Pixels& x, const std::vector<double>& w) {
-  std::vector<double> sizes(std::size_t(s.results()));
-  std::vector<std::array<double, 16>> filters;
-  for (std::int64_t f = 0; f < s.cin * s.cout; ++f)
-    filters.push_back(transformed(kOfFilters, [&](std::int64_t i, std::int64_t j) {
-      return w[std::size_t((i * 3 + j) * s.cin * s.cout + f)];
-    }));
-  for (std::int64_t n = 0; n < s.n; ++n) {
-    for (std::int64_t y = 0; y < s.oh; y += 2) {
-      for (std::int64_t column = 0; column < s.ow; column += 2) {
-        std::vector<std::array<double, 16>> sums(std::size_t(s.cout), std::array<double, 16>{});
-        for (std::int64_t ci = 0; ci < s.cin; ++ci) {
-          const auto tile = transformed(kOfImages, [&](std::int64_t i, std::int64_t j) {
-            return x(n, y - s.lo_h + i, column - s.lo_w + j, ci);
-          });
-          for (std::int64_t co = 0; co < s.cout; ++co)
-            for (std::size_t p = 0; p < 16; ++p)
-              sums[std::size_t(co)][p] += tile[p] * filters[std::size_t(ci * s.cout + co)][p];
-        }
-        for (std::int64_t co = 0; co < s.cout; ++co) {
-          const auto tile = transformed(turned(kOfResults), [&](std::int64_t i, std::int64_t j) {
-            return sums[std::size_t(co)][std::size_t(i * 4 + j)];
-          });
-          for (std::int64_t i = 0; i < std::min<std::int64_t>(2, s.oh - y); ++i)
-            for (std::int64_t j = 0; j < std::min<std::int64_t>(2, s.ow - column); ++j)
-              sizes[std::size_t(((n * s.oh + y + i) * s.ow + column + j) * s.cout + co)] =
-                  tile[std::size_t(i * 2 + j)];
-        }
-      }
-    }
-  }
-  return sizes;
-}
-
-/// Images' gradients are the results of the results' gradients and filters turned round.
-std::vector<double> sizes_of_images(const ConvShape& s, const Pixels& g, const std::vector<double>& w) {
-  ConvShape back{
-      .n = s.n, .h = s.oh, .w = s.ow, .cin = s.cout, .kh = 3, .kw = 3, .cout = s.cin, .oh = s.h, .ow = s.w};
-  back.lo_h = 2 - s.lo_h;
-  back.lo_w = 2 - s.lo_w;
-  std::vector<double> filters(w.size());
-  for (std::int64_t tap = 0; tap < 9; ++tap)
-    for (std::int64_t ci = 0; ci < s.cin; ++ci)
-      for (std::int64_t co = 0; co < s.cout; ++co)
-        filters[std::size_t(((8 - tap) * s.cout + co) * s.cin + ci)] =
-            w[std::size_t((tap * s.cin + ci) * s.cout + co)];
-  return sizes_of_results(back, g, filters);
-}
-
-std::vector<double> sizes_of_filters(const ConvShape& s, const Pixels& x, const Pixels& g) {
-  std::vector<std::array<double, 16>> sums(std::size_t(s.cin * s.cout), std::array<double, 16>{});
-  for (std::int64_t n = 0; n < s.n; ++n) {
-    for (std::int64_t y = 0; y < s.oh; y += 2) {
-      for (std::int64_t column = 0; column < s.ow; column += 2) {
-        std::vector<std::array<double, 16>> right;
-        for (std::int64_t co = 0; co < s.cout; ++co)
-          right.push_back(transformed(
-              kOfResults, [&](std::int64_t i, std::int64_t j) { return g(n, y + i, column + j, co); }));
-        for (std::int64_t ci = 0; ci < s.cin; ++ci) {
-          const auto left = transformed(kOfImages, [&](std::int64_t i, std::int64_t j) {
-            return x(n, y - s.lo_h + i, column - s.lo_w + j, ci);
-          });
-          for (std::int64_t co = 0; co < s.cout; ++co)
-            for (std::size_t p = 0; p < 16; ++p)
-              sums[std::size_t(ci * s.cout + co)][p] += left[p] * right[std::size_t(co)][p];
-        }
-      }
-    }
-  }
-  std::vector<double> sizes(std::size_t(s.filters()));
-  for (std::int64_t f = 0; f < s.cin * s.cout; ++f) {
-    const auto taps = transformed(turned(kOfFilters), [&](std::int64_t i, std::int64_t j) {
-      return sums[std::size_t(f)][std::size_t(i * 4 + j)];
-    });
-    for (std::int64_t tap = 0; tap < 9; ++tap)
-      sizes[std::size_t(tap * s.cin * s.cout + f)] = taps[std::size_t(tap)];
-  }
-  return sizes;
 }
 
 void check(const Convolution& c) {
@@ -162,20 +33,8 @@ void check(const Convolution& c) {
   Operands o = operands(c);
   kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
   const Expected e = expected(c.part, s, o.a, o.b);
-  const auto images = [&](const Tensor& t) { return Pixels{values_of(t), s.h, s.w, s.cin}; };
-  const auto results = [&](const Tensor& t) { return Pixels{values_of(t), s.oh, s.ow, s.cout}; };
-  const std::vector<double> sizes =
-      c.part == ConvPart::results  ? sizes_of_results(s, images(o.a), values_of(o.b))
-      : c.part == ConvPart::images ? sizes_of_images(s, results(o.a), values_of(o.b))
-                                   : sizes_of_filters(s, images(o.a), results(o.b));
-  const std::int64_t terms = c.part == ConvPart::results  ? s.cin
-                             : c.part == ConvPart::images ? s.cout
-                                                          : s.n * ((s.oh + 1) / 2) * ((s.ow + 1) / 2);
-  const int additions = kImageAdditions + kBackAdditions +
-                        (c.part == ConvPart::filters ? kGradientAdditions : kFilterAdditions);
-  const bool native = (hwy::SupportedTargets() & HWY_AVX3) && kernels::cpu_multiplies_bf16();
-  const double operand = c.from == DType::bf16 && native ? 0x1p-8 : 0;
-  const double part = (1 + operand) * (1 + operand) * (1 + 1.01 * 0x1p-24 * double(terms + additions)) - 1;
+  const std::vector<double> sizes = winograd_sizes(c, values_of(o.a), values_of(o.b));
+  const double part = winograd_part(c);
   const double rounding = c.to == DType::bf16 ? 0x1p-8 : 0;
   for (std::size_t i = 0; i < e.values.size(); ++i) {
     const double value = o.to.at(std::int64_t(i));

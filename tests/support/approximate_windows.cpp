@@ -1,5 +1,8 @@
 // Convolutions and pools of the differential tests' reference.
 #include "approximate_parts.hpp"
+#include "winograd_bound.hpp"
+
+#include <tapestry/ops/kernels/winograd.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -44,6 +47,24 @@ struct Sums {
   explicit Sums(std::size_t count) : size(count), terms(count) {}
 };
 
+using kernels::Convolution;
+using kernels::ConvPart;
+using kernels::Winograd;
+
+/// Is it, or may it be, by minimal filtering?
+bool by_winograd(const Convolution& c) {
+  constexpr std::int64_t kLeastChannels = 24;  // where it pays; see conv.cpp
+  return winograd_possible(c) && kernels::winograd_use() != Winograd::never &&
+         (kernels::winograd_use() == Winograd::wherever_possible ||
+          std::min(c.shape.cin, c.shape.cout) >= kLeastChannels);
+}
+
+std::vector<double> magnitudes(const Approximate& x) {
+  std::vector<double> all(x.value.size());
+  for (std::size_t i = 0; i < all.size(); ++i) all[i] = std::abs(x.value[i]) + x.error[i];
+  return all;
+}
+
 void convolve(Approximate& y, const Approximate& a, const Approximate& b, std::string_view op,
               const Fields& f) {
   const Windows windows(f);
@@ -70,9 +91,39 @@ void convolve(Approximate& y, const Approximate& a, const Approximate& b, std::s
       }
     }
   });
-  const double u = roundoff(y.type.dtype);
+  const Convolution c{.part = images    ? ConvPart::images
+                              : filters ? ConvPart::filters
+                                        : ConvPart::results,
+                      .shape = {.n = results[0],
+                                .h = windows.image[0],
+                                .w = windows.image[1],
+                                .cin = cin,
+                                .kh = windows.size[0],
+                                .kw = windows.size[1],
+                                .cout = cout,
+                                .oh = windows.places(0),
+                                .ow = windows.places(1),
+                                .stride_h = windows.stride[0],
+                                .stride_w = windows.stride[1],
+                                .lo_h = windows.lo[0],
+                                .lo_w = windows.lo[1],
+                                .dilation_h = windows.dilation[0],
+                                .dilation_w = windows.dilation[1],
+                                .groups = groups},
+                      .from = a.type.dtype,
+                      .to = y.type.dtype};
+  // bf16 is added up in f32, and rounded once.
+  const bool half = y.type.dtype == DType::bf16;
+  const double u = roundoff(half ? DType::f32 : y.type.dtype);
+  for (std::size_t i = 0; i < y.value.size(); ++i) sums.size[i] += y.error[i];
+  for (std::size_t i = 0; i < y.value.size(); ++i) y.error[i] += u * (sums.terms[i] + 16) * sums.size[i];
+  if (by_winograd(c)) {
+    const std::vector<double> sizes = winograd_sizes(c, magnitudes(a), magnitudes(b));
+    for (std::size_t i = 0; i < y.value.size(); ++i) y.error[i] += winograd_part(c) * sizes[i];
+  }
+  if (!half) return;
   for (std::size_t i = 0; i < y.value.size(); ++i)
-    y.error[i] += u * (sums.terms[i] + 16) * (sums.size[i] + y.error[i]);
+    y.error[i] += roundoff(DType::bf16) * (std::abs(y.value[i]) + y.error[i]) + 2e-38;
 }
 
 /// The largest elements; where two may be, their number is unknown.

@@ -38,7 +38,8 @@ inline std::filesystem::path cifar10_without(const std::filesystem::path& folder
   return folder;
 }
 
-/// `train` of a small net into `out`; `more` adds options or replaces them.
+/// `train` of a small net into `out`; `more` adds options or replaces them. With --model no --hidden is
+/// given: not all of them take it.
 inline Words small_training(const std::filesystem::path& out, const Words& more = {}) {
   Words words{"train", "--data", cifar10_folder().string(), "--out", out.string()};
   const std::pair<std::string, std::string> defaults[] = {{"--num-train", "400"},
@@ -47,6 +48,7 @@ inline Words small_training(const std::filesystem::path& out, const Words& more 
                                                           {"--train-samples", "100"},
                                                           {"--epochs", "2"}};
   for (const auto& [option, value] : defaults) {
+    if (option == "--hidden" && std::ranges::find(more, "--model") != more.end()) continue;
     if (std::ranges::find(more, option) == more.end()) words.insert(words.end(), {option, value});
   }
   words.insert(words.end(), more.begin(), more.end());

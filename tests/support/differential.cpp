@@ -3,6 +3,7 @@
 #include "approximate.hpp"
 #include "check_plan.hpp"
 #include "cpp_program.hpp"
+#include "use_winograd.hpp"
 
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/run/program.hpp>
@@ -74,6 +75,7 @@ void cover(const Graph& graph, Coverage& coverage) {
 }
 
 std::optional<Failure> difference(const Recorded& recorded, const Setting& setting, Coverage* coverage) {
+  const UseWinograd use(setting.winograd ? kernels::Winograd::wherever_possible : kernels::Winograd::never);
   try {
     const CompileOptions options{.without = setting.without, .verify = true};
     const auto found = Comparison(recorded, coverage).run(options);
@@ -95,11 +97,12 @@ std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage) {
   for (const std::string_view name : kPasses) {
     if (random.below(2) == 0) some.emplace_back(name);
   }
+  const bool winograd = random.below(2) == 0;
   for (const DType base : {DType::f64, DType::f32}) {
     const Recorded recorded = record(recipe, base);
     if (coverage) cover(recorded.graph, *coverage);
     for (const auto& without : {std::vector<std::string>(), some}) {
-      if (const auto found = difference(recorded, {base, without}, coverage)) return found;
+      if (const auto found = difference(recorded, {base, without, winograd}, coverage)) return found;
     }
   }
   return {};
@@ -108,6 +111,8 @@ std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage) {
 std::string report(const Recipe& recipe, const Failure& failure) {
   std::string title = text("random graph ", recipe.seed, " in ", name_of(failure.setting.base));
   for (const std::string& name : failure.setting.without) title += ", without " + name;
+  if (failure.setting.winograd)
+    title += ", after kernels::use_winograd(kernels::Winograd::wherever_possible)";
   title += '\n' + failure.what;
   const Recorded recorded = record(recipe, failure.setting.base);
   return cpp_program(recorded.graph, recorded.arguments, failure.setting.without, title);

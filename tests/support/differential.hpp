@@ -15,6 +15,7 @@ namespace tapestry::test {
 struct Setting {
   DType base = DType::f64;
   std::vector<std::string> without{};  // passes
+  bool winograd = false;               // convolutions by minimal filtering wherever that is possible
 };
 
 struct Failure {
@@ -34,7 +35,8 @@ struct Coverage {
 /// meets memory that the first has left. Nothing if it doesn't differ.
 std::optional<Failure> difference(const Recipe& recipe, const Setting& setting, Coverage* coverage = nullptr);
 
-/// The same in f64 and f32, each with all passes and without a random choice of them.
+/// The same in f64 and f32, each with all passes and without a random choice of them; by Winograd's minimal
+/// filtering for every second recipe.
 std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage = nullptr);
 
 /// A smaller recipe that fails, in a setting with no more passes switched off: steps are dropped, bypassed,

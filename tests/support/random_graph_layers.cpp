@@ -20,7 +20,11 @@ Var images(M m) {
   Shape shape{1, 1, 1, 1};
   std::int64_t rest = x.shape().elements();
   for (int axis = 0; axis < 3; ++axis) {
-    const std::int64_t extent = rest % 3 == 0 && m.chance(0.5) ? 3 : rest % 2 == 0 ? 2 : 1;
+    const std::int64_t extent = axis > 0 && rest % 5 == 0 && m.chance(0.5)   ? 5
+                                : axis > 0 && rest % 4 == 0 && m.chance(0.3) ? 4
+                                : rest % 3 == 0 && m.chance(0.5)             ? 3
+                                : rest % 2 == 0                              ? 2
+                                                                             : 1;
     shape[axis] = extent;
     rest /= extent;
   }
@@ -29,15 +33,31 @@ Var images(M m) {
   return reshape(x, shape);
 }
 
+/// Of bf16 now and then: kernels of their own make that.
+Var convolved_with(M m, const Var& x, const Var& w, const Conv2dOptions& o) {
+  if (m.chance(0.7)) return conv2d(x, w, o);
+  return conv2d(cast(x, DType::bf16), cast(w, DType::bf16), o);
+}
+
+/// As most convolutions of nets are: their minimal filtering is another kernel.
+Var convolved_3x3(M m, const Var& x) {
+  const std::int64_t channels = x.shape()[3], out = m.chance(0.2) ? 25 + m.below(10) : m.below(6) + 1;
+  const Var w = m.parameter({3, 3, channels, out}) * (1 / (9 * double(channels) + 1));
+  Conv2dOptions o{.padding = Padding(1)};
+  if (m.chance(0.3)) o.padding = Padding({m.below(3) + 1, m.below(2)}, {m.below(3), m.below(3) + 1});
+  return convolved_with(m, x, w, o);
+}
+
 Var convolved(M m) {
   const Var x = images(m);
+  if (m.chance(0.5)) return convolved_3x3(m, x);
   const std::int64_t channels = x.shape()[3], groups = channels % 2 == 0 && m.chance(0.4) ? 2 : 1;
   const std::int64_t out = groups * (m.below(3) + 1);
   Conv2dOptions o{.stride = m.below(2) + 1, .padding = Padding(1), .groups = groups};
   if (m.chance(0.3)) o.padding = Padding::same;
   const Var w = m.parameter({m.below(3) + 1, m.below(3) + 1, channels / groups, out});
   const Var scaled = w * (1 / (9 * double(channels) + 1));
-  if (m.chance(0.7) || o.padding == Padding::same) return conv2d(x, scaled, o);
+  if (m.chance(0.7) || o.padding == Padding::same) return convolved_with(m, x, scaled, o);
   const Var up = m.parameter({2, 3, 2, channels}) * 0.1;
   return conv_transpose2d(x, up, {.stride = o.stride, .padding = Padding({1, 1}, {0, 1})});
 }

@@ -71,13 +71,21 @@ class Shrinker {
 
   bool fewer_switched_off() {
     bool any = false;
+    const auto still_fails = [&](const Setting& setting) {
+      const auto failure = difference(best_, setting);
+      if (!failure || failure->threw != failure_.threw) return false;
+      failure_ = *failure;
+      return true;
+    };
+    if (failure_.setting.winograd) {
+      Setting setting = failure_.setting;
+      setting.winograd = false;
+      any = still_fails(setting);
+    }
     for (std::size_t i = failure_.setting.without.size(); i-- > 0;) {
       Setting setting = failure_.setting;
       setting.without.erase(setting.without.begin() + std::ptrdiff_t(i));
-      const auto failure = difference(best_, setting);
-      if (!failure || failure->threw != failure_.threw) continue;
-      failure_ = *failure;
-      any = true;
+      any = still_fails(setting) || any;
     }
     return any;
   }
