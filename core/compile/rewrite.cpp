@@ -24,8 +24,10 @@ Graph rewrite(const Graph& graph, const RewriteRule& rule) {
     const Scope scope(tape, node);
     const std::optional<Var> replacement = rule(tape, graph, id, inputs);
     image[id] = (replacement ? *replacement : copy_node(tape, node, inputs)).id();
-    require(tape.graph().type(image[id]) == node.type, "a pass changed the type of ", label(graph, id),
-            " from ", node.type, " to ", tape.graph().type(image[id]));
+    if (tape.graph().type(image[id]) != node.type) {
+      fail("a pass changed the type of ", label(graph, id), " from ", node.type, " to ",
+           tape.graph().type(image[id]));
+    }
   }
   std::vector<Var> outputs;
   for (const ValueId id : graph.outputs) outputs.push_back(tape.at(image[id]));
