@@ -130,6 +130,14 @@ Var Tape::append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs_o
   }
 }
 
+Var Tape::append_like(const Node& node, std::span<const Var> inputs) {
+  boost::container::small_vector<ValueId, 4> ids;
+  for (const Var& input : inputs) ids.push_back(input.id());
+  const bool scoped = !scopes_.empty();
+  return {*this, graph_.append(*node.op, node.type, {ids.data(), ids.size()}, node.attrs,
+                               scoped ? scopes_.back().at : node.at, scoped ? scopes_.back().name : nullptr)};
+}
+
 void Tape::recompute_for_gradients(Region region) {
   if (region.first < region.end) regions_.push_back(region);
 }
