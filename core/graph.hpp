@@ -52,6 +52,12 @@ class Graph {
   ValueId append(const Op& op, Type type, std::span<const ValueId> inputs, Attrs attrs, Location at,
                  std::shared_ptr<const std::string> scope = nullptr);
 
+  /// Makes room for as many nodes and edges as `other` has.
+  void reserve(const Graph& other) {
+    nodes_.reserve(other.nodes_.size());
+    edges_.reserve(other.edges_.size());
+  }
+
   std::size_t size() const { return nodes_.size(); }
   const Node& node(ValueId id) const { return nodes_[id]; }
   const Type& type(ValueId id) const { return nodes_[id].type; }

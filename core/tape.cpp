@@ -42,8 +42,9 @@ std::optional<DType> Operand::dtype() const {
 
 Var Operand::on(Tape& tape, DType dtype) const {
   if (const Var* var = std::get_if<Var>(&held_)) {
-    require(&var->tape() == &tape, to_string(at_), ": ", label(var->tape().graph(), var->id()),
-            " was recorded on another tape");
+    if (&var->tape() != &tape) {
+      fail(to_string(at_), ": ", label(var->tape().graph(), var->id()), " was recorded on another tape");
+    }
     return *var;
   }
   if (const State* state = std::get_if<State>(&held_)) return tape.read(*state, at_);
@@ -53,7 +54,7 @@ Var Operand::on(Tape& tape, DType dtype) const {
 
 Var Operand::var() const {
   const Var* var = std::get_if<Var>(&held_);
-  require(var, to_string(at_), ": a variable is needed here, not a number, tensor or state");
+  if (!var) fail(to_string(at_), ": a variable is needed here, not a number, tensor or state");
   return *var;
 }
 
@@ -70,8 +71,9 @@ Var Tape::constant(const Tensor& value, Location at) {
 }
 
 Var Tape::constant(double value, DType dtype, Location at) {
-  require(is_floating(dtype) || std::nearbyint(value) == value, to_string(at), ": ", value, " is no ",
-          name_of(dtype));
+  if (!is_floating(dtype) && std::nearbyint(value) != value) {
+    fail(to_string(at), ": ", value, " is no ", name_of(dtype));
+  }
   return constant(Tensor::scalar(value).to(dtype), at);
 }
 
@@ -85,8 +87,10 @@ Var Tape::read(const State& state, Location at) {
 
 void Tape::write(const State& state, const Operand& value) {
   const Var var = value.on(*this, state.type().dtype);
-  require(var.type() == state.type(), to_string(value.at()), ": state ", state.name(), " is ", state.type(),
-          ", its new value ", var.type());
+  if (var.type() != state.type()) {
+    fail(to_string(value.at()), ": state ", state.name(), " is ", state.type(), ", its new value ",
+         var.type());
+  }
   const auto [it, fresh] = writes_.emplace(state.id(), graph_.updates.size());
   if (fresh) {
     graph_.updates.push_back({state, var.id()});
@@ -106,7 +110,9 @@ Var Tape::append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs_o
   boost::container::small_vector<ValueId, 4> ids;
   boost::container::small_vector<Type, 4> types;
   for (const Var& input : inputs) {
-    require(&input.tape() == this, to_string(at), ": ", op.name, ": an operand was recorded on another tape");
+    if (&input.tape() != this) {
+      fail(to_string(at), ": ", op.name, ": an operand was recorded on another tape");
+    }
     ids.push_back(input.id());
     types.push_back(input.type());
   }
@@ -122,6 +128,14 @@ Var Tape::append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs_o
   } catch (const TypeMismatch& mismatch) {
     throw Error(describe_mismatch(op, mismatch.what(), inputs, at));
   }
+}
+
+Var Tape::append_like(const Node& node, std::span<const Var> inputs) {
+  boost::container::small_vector<ValueId, 4> ids;
+  for (const Var& input : inputs) ids.push_back(input.id());
+  const bool scoped = !scopes_.empty();
+  return {*this, graph_.append(*node.op, node.type, {ids.data(), ids.size()}, node.attrs,
+                               scoped ? scopes_.back().at : node.at, scoped ? scopes_.back().name : nullptr)};
 }
 
 void Tape::recompute_for_gradients(Region region) {
@@ -174,7 +188,7 @@ Var emit_with(const Op& op, std::span<const Operand> operands, AttrsOf attrs) {
   }
   require(!operands.empty(), op.name, " needs at least one operand");
   const Location at = operands.front().at();
-  require(tape, to_string(at), ": ", op.name, ": none of the operands is a variable on a tape");
+  if (!tape) fail(to_string(at), ": ", op.name, ": none of the operands is a variable on a tape");
   boost::container::small_vector<Var, 4> inputs;
   for (const Operand& operand : operands) inputs.push_back(operand.on(*tape, dtype.value_or(DType::f32)));
   return tape->append_with(op, {inputs.data(), inputs.size()}, attrs, at);

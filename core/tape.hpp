@@ -92,6 +92,9 @@ class Tape {
   /// Appends a node. `inputs` are on this tape. Errors name `at`.
   Var append(const Op& op, std::span<const Var> inputs, Attrs attrs, Location at);
   Var append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs, Location at);
+  /// Appends the same op as `node`, of this or another graph, with operands of the same types: so its own is
+  /// known.
+  Var append_like(const Node& node, std::span<const Var> inputs);
 
   /// What was recorded from `first` up to `end` is computed again for gradients instead of being kept for
   /// them: see core/remat.hpp.
@@ -104,6 +107,8 @@ class Tape {
   std::span<const Region> regions() const { return regions_; }
 
   const Graph& graph() const { return graph_; }
+  /// Makes room to record as much as there is in `graph`.
+  void reserve(const Graph& graph) { graph_.reserve(graph); }
   /// The graph with these outputs and the updates declared so far; the tape is empty afterwards.
   Graph take(std::span<const Var> outputs = {});
   Var at(ValueId id) { return {*this, id}; }

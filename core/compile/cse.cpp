@@ -2,7 +2,9 @@
 #include <tapestry/core/compile/rewrite.hpp>
 
 #include <algorithm>
-#include <unordered_map>
+#include <bit>
+#include <optional>
+#include <vector>
 
 namespace tapestry {
 namespace {
@@ -13,26 +15,54 @@ std::size_t hash_of(const Node& node, std::span<const Var> inputs) {
   return hash;
 }
 
+/// Nodes by their hash: a table of twice as many places, the next free one for what finds its own taken.
+class Seen {
+ public:
+  explicit Seen(std::size_t most) : places_(std::bit_ceil(2 * most + 1)) {}
+
+  /// The first with this hash of which `is_it` holds, or kNone.
+  template <class F>
+  ValueId find(std::size_t hash, const F& is_it) const {
+    for (std::size_t at = first(hash); places_[at].id != kNone; at = (at + 1) & mask()) {
+      if (places_[at].hash == hash && is_it(places_[at].id)) return places_[at].id;
+    }
+    return kNone;
+  }
+  void add(std::size_t hash, ValueId id) {
+    std::size_t at = first(hash);
+    while (places_[at].id != kNone) at = (at + 1) & mask();
+    places_[at] = {hash, id};
+  }
+
+ private:
+  struct Place {
+    std::size_t hash = 0;
+    ValueId id = kNone;
+  };
+  std::size_t mask() const { return places_.size() - 1; }
+  std::size_t first(std::size_t hash) const { return (hash ^ hash >> 32) & mask(); }
+  std::vector<Place> places_;
+};
+
 }  // namespace
 
 Graph eliminate_common_subexpressions(const Graph& graph) {
-  std::unordered_multimap<std::size_t, ValueId> seen;  // on the new tape
+  Seen seen(graph.size());  // on the new tape
+  std::vector<Var> inputs;
   return rewrite(graph, [&](Tape& tape, const Graph& g, ValueId id, std::span<const Var> given) {
     const Node& node = g.node(id);
-    std::vector<Var> inputs(given.begin(), given.end());
+    inputs.assign(given.begin(), given.end());
     if (node.op->commutative && inputs[1].id() < inputs[0].id()) std::swap(inputs[0], inputs[1]);
     const std::size_t hash = hash_of(node, inputs);
-    const auto [first, last] = seen.equal_range(hash);
-    for (auto it = first; it != last; ++it) {
-      const Node& other = tape.graph().node(it->second);
+    const ValueId known = seen.find(hash, [&](ValueId candidate) {
+      const Node& other = tape.graph().node(candidate);
       const auto same_input = [](const Var& a, ValueId b) { return a.id() == b; };
-      if (other.op == node.op && other.type == node.type && other.attrs == node.attrs &&
-          std::ranges::equal(inputs, tape.graph().inputs(it->second), same_input)) {
-        return std::optional(tape.at(it->second));
-      }
-    }
-    const Var fresh = copy_node(tape, node, inputs);
-    seen.emplace(hash, fresh.id());
+      return other.op == node.op && other.type == node.type && other.attrs == node.attrs &&
+             std::ranges::equal(inputs, tape.graph().inputs(candidate), same_input);
+    });
+    if (known != kNone) return std::optional(tape.at(known));
+    const Var fresh = tape.append_like(node, inputs);
+    seen.add(hash, fresh.id());
     return std::optional(fresh);
   });
 }

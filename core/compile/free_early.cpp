@@ -25,6 +25,7 @@ class EarlyFreeing {
         followers_(tasks.size()),
         gain_(tasks.size(), 0),
         done_(tasks.size(), false) {
+    find_reads();
     find_values();
     find_dependencies();
   }
@@ -98,13 +99,20 @@ class EarlyFreeing {
     }
   }
 
+  void find_reads() {
+    first_read_.reserve(tasks_.size() + 1);
+    for (const Task& task : tasks_) {
+      const auto first = std::ptrdiff_t(reads_.size());
+      first_read_.push_back(reads_.size());
+      for (const ValueId id : task.reads) reads_.push_back(storage_of(graph_, id));
+      std::sort(reads_.begin() + first, reads_.end());
+      reads_.erase(std::unique(reads_.begin() + first, reads_.end()), reads_.end());
+    }
+    first_read_.push_back(reads_.size());
+  }
   /// What a task reads, each value once.
-  std::vector<ValueId> reads_of(std::size_t t) const {
-    std::vector<ValueId> ids;
-    for (const ValueId id : tasks_[t].reads) ids.push_back(storage_of(graph_, id));
-    std::ranges::sort(ids);
-    ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
-    return ids;
+  std::span<const ValueId> reads_of(std::size_t t) const {
+    return std::span(reads_).subspan(first_read_[t], first_read_[t + 1] - first_read_[t]);
   }
   /// That are in the arena.
   std::int64_t bytes(ValueId id) const { return in_arena_[id] ? std::int64_t(graph_.type(id).bytes()) : 0; }
@@ -146,6 +154,8 @@ class EarlyFreeing {
   std::span<const Task> tasks_;
   const std::vector<bool>& checks_;
   std::size_t checks_left_ = 0;
+  std::vector<ValueId> reads_;           // of one task after the other
+  std::vector<std::size_t> first_read_;  // by task, and the end
   // By value.
   std::vector<std::uint32_t> maker_;
   std::vector<bool> in_arena_;

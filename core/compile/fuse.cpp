@@ -2,7 +2,6 @@
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
-#include <unordered_map>
 
 namespace tapestry {
 namespace {
@@ -37,7 +36,11 @@ std::uint32_t later(std::uint32_t a, std::uint32_t b) {
 class Grouping {
  public:
   Grouping(const Graph& graph, bool fuse)
-      : graph_(graph), fuse_(fuse), group_of_(graph.size(), kNone), loops_(graph.size()) {}
+      : graph_(graph),
+        fuse_(fuse),
+        group_of_(graph.size(), kNone),
+        loops_(graph.size()),
+        readers_(graph.size()) {}
 
   Groups run() {
     for (ValueId id = 0; id < graph_.size(); ++id) {
@@ -76,7 +79,7 @@ class Grouping {
     if (loops_[id]) group.instructions += std::max<std::size_t>(loops_[id]->code.size(), 1);
     for (const ValueId input : graph_.inputs(id)) {
       if (group_of_[storage_of(graph_, input)] == target) continue;
-      if (group.inputs.insert(input).second) readers_[input].push_back(target);
+      if (group.inputs.insert(input)) readers_[input].push_back(target);
     }
     for (const ValueId input : graph_.inputs(id)) {
       for_each_wait(graph_, input, [&](ValueId other) { group.waits.insert(other); });
@@ -106,10 +109,9 @@ class Grouping {
     for (const ValueId input : graph_.inputs(id)) {
       consider(group_of_[storage_of(graph_, input)]);
       if (graph_.type(input).shape.elements() == 1) continue;  // everybody reads scalars
-      if (const auto it = readers_.find(input); it != readers_.end()) {
-        // The last few are enough; a value that thousands read would make this quadratic.
-        for (std::size_t i = it->second.size(), n = 0; i-- > 0 && n < 8; ++n) consider(it->second[i]);
-      }
+      // The last few are enough; a value that thousands read would make this quadratic.
+      const std::vector<std::uint32_t>& readers = readers_[input];
+      for (std::size_t i = readers.size(), n = 0; i-- > 0 && n < 8; ++n) consider(readers[i]);
     }
     return best;
   }
@@ -235,8 +237,8 @@ class Grouping {
       group_of_[id] = to;
       b.inputs.erase(id);
     }
-    b.inputs.merge(a.inputs);
-    b.waits.merge(a.waits);
+    b.inputs.insert(a.inputs);
+    b.waits.insert(a.waits);
     b.instructions += a.instructions;
     b.row = row;
     b.nodes.insert(b.nodes.end(), a.nodes.begin(), a.nodes.end());
@@ -253,7 +255,7 @@ class Grouping {
   std::vector<Group> groups_;
   std::vector<std::uint32_t> group_of_;
   std::vector<std::optional<Loop>> loops_;
-  std::unordered_map<ValueId, std::vector<std::uint32_t>> readers_;
+  std::vector<std::vector<std::uint32_t>> readers_;  // by value: groups that have it as an input
 };
 
 }  // namespace

@@ -9,10 +9,34 @@
 
 #include <algorithm>
 #include <optional>
-#include <unordered_set>
 #include <vector>
 
 namespace tapestry {
+
+/// A few values, ascending.
+class ValueSet {
+ public:
+  std::size_t size() const { return ids_.size(); }
+  auto begin() const { return ids_.begin(); }
+  auto end() const { return ids_.end(); }
+  /// False if it was there already.
+  bool insert(ValueId id) {
+    const auto at = std::ranges::lower_bound(ids_, id);
+    if (at != ids_.end() && *at == id) return false;
+    ids_.insert(at, id);
+    return true;
+  }
+  void insert(const ValueSet& others) {
+    for (const ValueId id : others) insert(id);
+  }
+  void erase(ValueId id) {
+    const auto at = std::ranges::lower_bound(ids_, id);
+    if (at != ids_.end() && *at == id) ids_.erase(at);
+  }
+
+ private:
+  std::vector<ValueId> ids_;
+};
 
 /// Nodes that will be one task. If it is a loop all compute in the same kind of register, over the same
 /// extents or, where it has rows, once for each row.
@@ -26,9 +50,9 @@ struct Group {
   kernels::Lane lane{};
   // How full it is, kept up to date by whoever adds to `nodes` or `recomputed`: joining asks whether the sums
   // of two groups are still within the limits below.
-  std::size_t instructions = 0;          // of all its loops together
-  std::unordered_set<ValueId> inputs{};  // what is made elsewhere
-  std::unordered_set<ValueId> waits{};   // storage of what has to be made before: see language::after
+  std::size_t instructions = 0;  // of all its loops together
+  ValueSet inputs{};             // what is made elsewhere
+  ValueSet waits{};              // storage of what has to be made before: see language::after
 
   bool makes(ValueId id) const {
     return std::ranges::binary_search(nodes, id) || std::ranges::find(recomputed, id) != recomputed.end();

@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <optional>
 #include <span>
+#include <string>
 #include <unordered_map>
+#include <utility>
 
 namespace tapestry {
 namespace {
@@ -253,6 +255,19 @@ class Planner {
   std::unordered_map<const void*, std::vector<ValueId>> reads_of_;  // state -> the values that read it
 };
 
+/// Compiles loops, equal ones once: a net of many layers has the same few in each.
+class LoopCompiler {
+ public:
+  kernels::CompiledLoop operator()(const kernels::Loop& loop) {
+    std::string identity = kernels::identity_of(loop);
+    if (const auto found = all_.find(identity); found != all_.end()) return found->second;
+    return all_.emplace(std::move(identity), kernels::CompiledLoop(loop)).first->second;
+  }
+
+ private:
+  std::unordered_map<std::string, kernels::CompiledLoop> all_;
+};
+
 template <class T>
 std::vector<T> permuted(const std::vector<T>& from, const std::vector<std::size_t>& order) {
   std::vector<T> to;
@@ -269,9 +284,10 @@ Plan plan(const Graph& graph, const PlanOptions& options) {
   tasks = update_early(graph, std::move(tasks), after_last(checks()));
   std::vector<std::optional<kernels::CompiledLoop>> loops(tasks.size());
   std::vector<std::size_t> scratch(tasks.size(), 0);
+  LoopCompiler compiled;
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     if (!tasks[t].loop) continue;
-    loops[t].emplace(*tasks[t].loop);
+    loops[t] = compiled(*tasks[t].loop);
     scratch[t] = loops[t]->scratch_bytes();
   }
   Plan plan = Planner(graph, options, tasks, scratch).run();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <unordered_map>
 #include <utility>
 
 namespace tapestry {
@@ -69,10 +68,16 @@ class Recomputation {
   void note_reads(std::uint32_t g, ValueId id) {
     for (const ValueId input : graph_.inputs(id)) {
       const ValueId storage = storage_of(graph_, input);
-      if (owner_[storage] == g || std::ranges::find(readers_[storage], g) != readers_[storage].end())
-        continue;
-      readers_[storage].push_back(g);
+      if (owner_[storage] != g) add_reader(storage, g);
     }
+  }
+
+  /// Leaves are never made again: who reads them doesn't matter, and may be many.
+  void add_reader(ValueId storage, std::uint32_t g) {
+    if (owner_[storage] == kNone) return;
+    std::vector<std::uint32_t>& readers = readers_[storage];
+    const auto at = std::ranges::lower_bound(readers, g);
+    if (at == readers.end() || *at != g) readers.insert(at, g);
   }
 
   /// What has to be computed again to have `id`, itself included, ascending; nothing if it isn't cheap.
@@ -179,8 +184,7 @@ class Recomputation {
       for (const ValueId input : graph_.inputs(node)) {
         const ValueId storage = storage_of(graph_, input);
         if (group.makes(storage)) continue;
-        std::vector<std::uint32_t>& readers = readers_[storage];
-        if (std::ranges::find(readers, g) == readers.end()) readers.push_back(g);
+        add_reader(storage, g);
         if (owner_[storage] != kNone) stored_[storage] = true;
       }
     }
@@ -206,7 +210,7 @@ class Recomputation {
   bool careful_;
   std::vector<bool> stored_, is_root_;
   std::vector<std::uint32_t> owner_;                 // the group that makes a value
-  std::vector<std::vector<std::uint32_t>> readers_;  // groups that read it from memory
+  std::vector<std::vector<std::uint32_t>> readers_;  // groups that read it from memory, ascending
 };
 
 }  // namespace
@@ -218,7 +222,12 @@ namespace {
 /// there by then.
 class Siblings {
  public:
-  Siblings(const Graph& graph, Groups& groups) : graph_(graph), loops_(groups.loops), groups_(groups.order) {}
+  Siblings(const Graph& graph, Groups& groups)
+      : graph_(graph),
+        loops_(groups.loops),
+        groups_(groups.order),
+        maker_(graph.size(), kNone),
+        readers_(graph.size()) {}
 
   void join() {
     for (std::uint32_t g = 0; g < groups_.size(); ++g) {
@@ -268,8 +277,8 @@ class Siblings {
     for (const std::vector<ValueId>* nodes : {&group.nodes, &group.recomputed}) {
       for (const ValueId id : *nodes) {
         const auto comes_after = [&](ValueId other) {
-          const auto maker = maker_.find(other);
-          if (maker != maker_.end() && !group.makes(other)) first = std::max(first, maker->second + 1);
+          const std::uint32_t maker = maker_[other];
+          if (maker != kNone && !group.makes(other)) first = std::max(first, maker + 1);
         };
         for (const ValueId input : graph_.inputs(id)) {
           comes_after(storage_of(graph_, input));
@@ -284,9 +293,7 @@ class Siblings {
     const std::uint32_t first = earliest(groups_[g]);
     std::optional<std::uint32_t> best;
     for (const ValueId input : inputs) {
-      const auto readers = readers_.find(input);
-      if (readers == readers_.end()) continue;
-      for (const std::uint32_t other : readers->second) {
+      for (const std::uint32_t other : readers_[input]) {
         if (other >= first && other < best.value_or(g) && fits(groups_[g], groups_[other])) best = other;
       }
     }
@@ -307,7 +314,7 @@ class Siblings {
     for (const ValueId id : from.recomputed) {
       if (!to.makes(id)) to.recomputed.push_back(id);
     }
-    to.inputs.merge(from.inputs);
+    to.inputs.insert(from.inputs);
     to.instructions += from.instructions;
     from = {};
   }
@@ -315,8 +322,8 @@ class Siblings {
   const Graph& graph_;
   const std::vector<std::optional<kernels::Loop>>& loops_;
   std::vector<Group>& groups_;
-  std::unordered_map<ValueId, std::uint32_t> maker_;
-  std::unordered_map<ValueId, std::vector<std::uint32_t>> readers_;
+  std::vector<std::uint32_t> maker_;                 // by value: the group that makes it
+  std::vector<std::vector<std::uint32_t>> readers_;  // by value
 };
 
 }  // namespace

@@ -10,6 +10,7 @@ Var copy_node(Tape& tape, const Node& node, std::span<const Var> inputs) {
 
 Graph rewrite(const Graph& graph, const RewriteRule& rule) {
   Tape tape;
+  tape.reserve(graph);
   std::vector<ValueId> image(graph.size(), kNone);
   for (const ValueId id : graph.arguments) {
     const Node& node = graph.node(id);
@@ -23,9 +24,11 @@ Graph rewrite(const Graph& graph, const RewriteRule& rule) {
     const Node& node = graph.node(id);
     const Scope scope(tape, node);
     const std::optional<Var> replacement = rule(tape, graph, id, inputs);
-    image[id] = (replacement ? *replacement : copy_node(tape, node, inputs)).id();
-    require(tape.graph().type(image[id]) == node.type, "a pass changed the type of ", label(graph, id),
-            " from ", node.type, " to ", tape.graph().type(image[id]));
+    image[id] = (replacement ? *replacement : tape.append_like(node, inputs)).id();
+    if (tape.graph().type(image[id]) != node.type) {
+      fail("a pass changed the type of ", label(graph, id), " from ", node.type, " to ",
+           tape.graph().type(image[id]));
+    }
   }
   std::vector<Var> outputs;
   for (const ValueId id : graph.outputs) outputs.push_back(tape.at(image[id]));

@@ -4,8 +4,7 @@
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
-#include <unordered_map>
-#include <unordered_set>
+#include <utility>
 
 namespace tapestry {
 namespace {
@@ -33,12 +32,13 @@ class Joiner {
 
  private:
   void find_handed_over() {
-    const std::unordered_set<ValueId> members(task_.nodes.begin(), task_.nodes.end());
     for (const ValueId id : task_.nodes) {
       for (const ValueId input : graph_.inputs(id)) {
-        if (members.contains(storage_of(graph_, input))) handed_over_.insert(storage_of(graph_, input));
+        const ValueId storage = storage_of(graph_, input);
+        if (std::ranges::binary_search(task_.nodes, storage)) handed_over_.push_back(storage);
       }
     }
+    std::ranges::sort(handed_over_);
   }
 
   void append(ValueId id, const Loop& loop, bool stored) {
@@ -65,14 +65,14 @@ class Joiner {
     output.value = moved(output.value);
     output.strides = placement.strides(output.strides);
     output.per_row = placement.per_row;
-    if (output.reduce != kernels::Reduce::none && handed_over_.contains(id)) {
+    if (output.reduce != kernels::Reduce::none && std::ranges::binary_search(handed_over_, id)) {
       code.push_back({kernels::row_code(output.reduce), output.value});
       output.value = Operand::result(code.size() - 1);
       output.reduce = kernels::Reduce::none;
       output.per_row = true;
       for (int d = group_.row; d < output.strides.rank(); ++d) output.strides[d] = 0;
     }
-    if (output.reduce == kernels::Reduce::none) values_.emplace(id, output.value);
+    if (output.reduce == kernels::Reduce::none) values_.emplace_back(id, output.value);
     if (stored) {
       task_.loop->outputs.push_back(output);
       task_.writes.push_back(id);
@@ -80,7 +80,9 @@ class Joiner {
   }
 
   Operand operand(ValueId input, const kernels::LoopInput& how) {
-    if (const auto it = values_.find(storage_of(graph_, input)); it != values_.end()) return it->second;
+    const ValueId storage = storage_of(graph_, input);
+    const auto made = std::ranges::lower_bound(values_, storage, {}, &Made::first);
+    if (made != values_.end() && made->first == storage) return made->second;
     if (const Tensor* constant = language::constant_value(graph_, input);
         constant && constant->elements() == 1) {
       return is_floating(constant->dtype())
@@ -98,13 +100,15 @@ class Joiner {
   const Graph& graph_;
   const Group& group_;
   Task task_;
-  std::unordered_set<ValueId> handed_over_;      // from node to node
-  std::unordered_map<ValueId, Operand> values_;  // made in this loop, as they are handed over
+  std::vector<ValueId> handed_over_;  // from node to node; ascending
+  using Made = std::pair<ValueId, Operand>;
+  std::vector<Made> values_;  // made in this loop, as they are handed over; ascending
 };
 
 std::vector<Task> tasks_of(const Graph& graph, const Groups& groups) {
   const std::vector<bool> stored = stored_values(graph, groups);
   std::vector<Task> tasks;
+  tasks.reserve(groups.order.size());
   for (const Group& group : groups.order) {
     if (group.is_loop) {
       tasks.push_back(Joiner(graph, group, groups.loops, stored).take());
@@ -122,12 +126,16 @@ bool fits(const Task& task) {
   return !task.loop || !task.loop->row || kernels::CompiledLoop::fits(*task.loop);
 }
 
-/// Takes apart the groups with rows that hold too much at once to be one loop. True if there were any.
-bool take_apart(Groups& groups, const std::vector<Task>& tasks) {
+/// Takes apart the groups with rows that hold too much at once to be one loop.
+void take_apart(const Graph& graph, Groups& groups) {
+  const auto has_rows = [](const Group& group) { return group.row != kNoRows; };
+  if (std::ranges::none_of(groups.order, has_rows)) return;
+  const std::vector<bool> stored = stored_values(graph, groups);
   std::vector<Group> parts;
-  for (std::size_t g = 0; g < tasks.size(); ++g) {
-    Group& group = groups.order[g];
-    if (fits(tasks[g])) {
+  parts.reserve(groups.order.size());
+  for (Group& group : groups.order) {
+    if (!has_rows(group) ||
+        kernels::CompiledLoop::fits(*Joiner(graph, group, groups.loops, stored).take().loop)) {
       parts.push_back(std::move(group));
       continue;
     }
@@ -136,9 +144,7 @@ bool take_apart(Groups& groups, const std::vector<Task>& tasks) {
       parts.push_back({.nodes = {id}, .is_loop = true, .extents = loop.extents, .lane = loop.lane});
     }
   }
-  const bool changed = parts.size() != groups.order.size();
   groups.order = std::move(parts);
-  return changed;
 }
 
 /// Tasks that compute again what recompute() says; nothing, and the groups as they were, if that is nothing.
@@ -159,12 +165,11 @@ std::optional<std::vector<Task>> with_recomputed(const Graph& graph, Groups& gro
 
 std::vector<Task> schedule(const Graph& graph, bool fuse, bool may_recompute) {
   Groups groups = group_nodes(graph, fuse);
-  std::vector<Task> tasks = tasks_of(graph, groups);
-  const bool changed = take_apart(groups, tasks);
+  take_apart(graph, groups);
   if (fuse && may_recompute) {
-    if (std::optional<std::vector<Task>> again = with_recomputed(graph, groups)) return std::move(*again);
+    if (std::optional<std::vector<Task>> tasks = with_recomputed(graph, groups)) return std::move(*tasks);
   }
-  return changed ? tasks_of(graph, groups) : tasks;
+  return tasks_of(graph, groups);
 }
 
 }  // namespace tapestry

@@ -25,7 +25,7 @@ Tensor run_op(const Node& node, std::span<const ConstView> inputs) {
     types.push_back(input.type);
     data.push_back(input.data);
   }
-  const kernels::CompiledLoop loop(node.op->loop(types, node.type, node.attrs));
+  const kernels::CompiledLoop loop(node.op->loop(types, node.type, node.attrs), kernels::Use::once);
   Tensor scratch(DType::u8, {std::int64_t(loop.scratch_bytes())});
   void* const out[] = {result.mutable_data()};
   loop.run(data, out, scratch.mutable_data());

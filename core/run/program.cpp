@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <memory>
+#include <new>
 
 namespace tapestry {
 namespace {
@@ -80,6 +82,23 @@ Tensor copy_of(const ConstView& view) {
   return copy;
 }
 
+/// The arena isn't cleared: what is read was written in the same step. Without checks its pages come as they
+/// are first written to.
+struct FreeArena {
+  void operator()(std::byte* memory) const { ::operator delete[](memory, kArenaAlignment); }
+  static constexpr std::align_val_t kArenaAlignment{64};
+};
+using Arena = std::unique_ptr<std::byte[], FreeArena>;
+
+Arena allocate_arena(std::size_t bytes) {
+  bytes = std::max<std::size_t>(bytes, 1);
+  Arena arena(static_cast<std::byte*>(::operator new[](bytes, FreeArena::kArenaAlignment)));
+#ifndef NDEBUG
+  std::memset(arena.get(), 0xff, bytes);  // NaN: what nobody wrote is seen
+#endif
+  return arena;
+}
+
 }  // namespace
 
 struct Program::Impl {
@@ -88,7 +107,7 @@ struct Program::Impl {
   CompileOptions options;
   ProgramSummary summary;
   std::vector<Tensor> outputs;
-  Tensor arena;
+  Arena arena;
 
   /// A kernel call with its operands' places resolved as far as they are known.
   struct Step {
@@ -118,7 +137,7 @@ struct Program::Impl {
     graph = run_passes(recorded, options, summary.precision);
     plan = tapestry::plan(graph,
                           {wanted("fuse"), wanted("recompute"), wanted("in_place"), options.require_finite});
-    arena = Tensor(DType::u8, {std::int64_t(plan.arena_bytes)});
+    arena = allocate_arena(plan.arena_bytes);
     for (const ValueId id : graph.outputs) outputs.emplace_back(graph.type(id));
     bind();
     summarize();
@@ -126,7 +145,7 @@ struct Program::Impl {
 
   void bind() {
     addresses.assign(graph.size(), nullptr);
-    auto* base = static_cast<std::byte*>(arena.mutable_data());
+    std::byte* const base = arena.get();
     for (ValueId id = 0; id < graph.size(); ++id) {
       const Place& place = plan.places[id];
       if (place.kind == Place::Kind::arena) addresses[id] = base + place.index;
@@ -263,7 +282,7 @@ struct Program::Impl {
 
   /// Moves results to where they are wanted: outputs first, while the old values of State are still there.
   void finish(std::span<const ConstView> arguments) {
-    auto* base = static_cast<std::byte*>(arena.mutable_data());
+    std::byte* const base = arena.get();
     for (const Plan::Copy& copy : plan.copies) {
       if (copy.to.kind == Place::Kind::output) {
         std::memcpy(address(copy.to, arguments), addresses[copy.from], copy.bytes);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <sstream>
+#include <type_traits>
 
 namespace tapestry::kernels {
 namespace {
@@ -36,18 +37,30 @@ std::string_view name_of(Lane lane) {
   return names[std::size_t(lane)];
 }
 
-void check_operand(const Loop& loop, const Operand& operand, std::size_t results, const std::string& where) {
+/// What reads an operand, put into words only if something is wrong.
+struct Reader {
+  const Loop& loop;
+  std::size_t instruction;  // or an output, if there is none
+};
+std::ostream& operator<<(std::ostream& out, const Reader& reader) {
+  const std::size_t i = reader.instruction;
+  if (i == reader.loop.code.size()) return out << "an output";
+  return out << "instruction " << i << " (" << name_of(reader.loop.code[i].code) << ')';
+}
+
+void check_operand(const Operand& operand, const Reader& reader) {
   switch (operand.kind) {
     case Operand::Kind::none:
-      fail(where, " lacks an operand");
+      fail(reader, " lacks an operand");
     case Operand::Kind::constant:
       break;
     case Operand::Kind::input:
-      require(operand.index < loop.inputs.size(), where, " reads input ", operand.index, " of ",
-              loop.inputs.size());
+      require(operand.index < reader.loop.inputs.size(), reader, " reads input ", operand.index, " of ",
+              reader.loop.inputs.size());
       break;
     case Operand::Kind::result:
-      require(operand.index < results, where, " reads result ", operand.index, " before it is computed");
+      require(operand.index < reader.instruction, reader, " reads result ", operand.index,
+              " before it is computed");
       break;
   }
 }
@@ -80,21 +93,22 @@ void check(const Loop& loop) {
   }
   for (std::size_t i = 0; i < loop.code.size(); ++i) {
     const Instruction& instruction = loop.code[i];
-    const std::string where = text("instruction ", i, " (", name_of(instruction.code), ')');
-    require(loop.lane != Lane::i64 || info(instruction.code).integer, where, " does not exist for i64 lanes");
+    const Reader reader{loop, i};
+    require(loop.lane != Lane::i64 || info(instruction.code).integer, reader,
+            " does not exist for i64 lanes");
     const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};
-    for (int k = 0; k < arity_of(instruction.code); ++k) check_operand(loop, *operands[k], i, where);
+    for (int k = 0; k < arity_of(instruction.code); ++k) check_operand(*operands[k], reader);
     if (instruction.code == Code::uniform) {
       const Operand& key = instruction.a;
       require(key.kind == Operand::Kind::input && loop.inputs[key.index].dtype == DType::i64 &&
                   loop.inputs[key.index].strides == Shape::filled(rank, 0),
-              where, " needs an i64 input with strides 0 as its key");
+              reader, " needs an i64 input with strides 0 as its key");
     }
-    require(instruction.code != Code::index || instruction.dim < rank, where, " names dimension ",
+    require(instruction.code != Code::index || instruction.dim < rank, reader, " names dimension ",
             int(instruction.dim), " of a loop over ", loop.extents);
   }
   for (const LoopOutput& output : loop.outputs) {
-    check_operand(loop, output.value, loop.code.size(), "an output");
+    check_operand(output.value, {loop, loop.code.size()});
     require(output.strides.rank() == rank, "a loop over ", loop.extents, " has an output of strides ",
             output.strides);
     for (int d = 0; d < rank; ++d) {
@@ -223,9 +237,60 @@ std::string to_string(const Loop& loop) {
   return std::move(out).str();
 }
 
-CompiledLoop::CompiledLoop(Loop loop) {
+namespace {
+
+/// Puts numbers down one after the other.
+class Writer {
+ public:
+  template <class T>
+  requires(std::is_arithmetic_v<T> || std::is_enum_v<T>) void operator()(T value) {
+    out.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
+  void operator()(const Shape& shape) {
+    (*this)(shape.rank());
+    for (const std::int64_t extent : shape) (*this)(extent);
+  }
+  void operator()(const Operand& operand) {
+    (*this)(operand.kind);
+    (*this)(operand.index);
+    if (operand.kind != Operand::Kind::constant) return;
+    (*this)(operand.value);
+    (*this)(operand.integer);
+  }
+  std::string out;
+};
+
+}  // namespace
+
+std::string identity_of(const Loop& loop) {
+  Writer write;
+  write(loop.extents);
+  write(loop.lane);
+  write(loop.row.value_or(-1));
+  write(loop.inputs.size());
+  for (const LoopInput& input : loop.inputs) {
+    write(input.dtype);
+    write(input.strides);
+  }
+  write(loop.code.size());
+  for (const Instruction& instruction : loop.code) {
+    write(instruction.code);
+    write(instruction.dim);
+    for (const Operand* operand : {&instruction.a, &instruction.b, &instruction.c}) write(*operand);
+  }
+  for (const LoopOutput& output : loop.outputs) {
+    write(output.value);
+    write(output.dtype);
+    write(output.reduce);
+    write(output.strides);
+    write(output.per_row);
+  }
+  return std::move(write.out);
+}
+
+CompiledLoop::CompiledLoop(const Loop& loop, Use use) {
   check(loop);
-  std::optional<LoopPlan> plan = make_plan(loop);
+  std::optional<LoopPlan> plan = make_plan(loop, use);
   require(plan.has_value(), "the values of a fused loop with ", loop.code.size(), " instructions, ",
           loop.inputs.size(), " inputs and rows of ", elements_of_row(loop), " elements don't fit into ",
           kArenaBytes / 1024, " KiB");
@@ -234,6 +299,9 @@ CompiledLoop::CompiledLoop(Loop loop) {
 
 bool CompiledLoop::fits(const Loop& loop) {
   check(loop);
+  // Most have room to spare, outputs that are staged or summed up in panels included.
+  const std::size_t values = loop.inputs.size() + 3 * loop.code.size() + 2 * loop.outputs.size();
+  if (std::int64_t(values) <= row_values_that_fit(elements_of_row(loop), loop.lane)) return true;
   return make_plan(loop).has_value();
 }
 

@@ -110,8 +110,16 @@ struct Loop {
 /// With so many values, its inputs and three times its instructions, a loop with rows fits() for sure.
 std::int64_t row_values_that_fit(std::int64_t row_elements, Lane lane);
 
+/// Bytes by which loops can be told apart: those of two are the same if and only if the loops are, constants
+/// to the bit.
+std::string identity_of(const Loop& loop);
+
 /// One line an instruction, for people: "%2 = mul %0 in1".
 std::string to_string(const Loop& loop);
+
+/// How often a loop will run. Machine code takes longer to make than one run over a few elements; the bits
+/// are the same.
+enum class Use : std::uint8_t { once, often };
 
 struct LoopPlan;
 
@@ -120,7 +128,7 @@ class CompiledLoop {
  public:
   /// Throws Error if the loop is malformed: operands or strides that don't fit, codes that the lane doesn't
   /// have.
-  explicit CompiledLoop(Loop loop);
+  explicit CompiledLoop(const Loop& loop, Use use = Use::often);
 
   /// Reads `inputs` and writes `outputs`, in the order of the loop's. An output may be the same memory as an
   /// input of its dtype and strides that has no stride 0 (but within rows, if it is per row), otherwise they

@@ -63,16 +63,51 @@ std::vector<int> key_of(const Segment& segment) {
   return key;
 }
 
+/// The segments that somebody has. What nobody has any more is forgotten whenever as many again have come as
+/// were left the last time.
+class Segments {
+ public:
+  std::shared_ptr<const AssembledSegment> find_or_make(const Segment& segment) {
+    const std::lock_guard lock(mutex_);
+    std::vector<int> key = key_of(segment);
+    const auto found = all_.find(key);
+    if (found != all_.end()) {
+      if (auto known = found->second.lock()) return known;
+    }
+    auto made = make(segment);
+    if (!made) return nullptr;
+    all_.insert_or_assign(std::move(key), made);
+    if (all_.size() > most_) {
+      std::erase_if(all_, [](const auto& entry) { return entry.second.expired(); });
+      most_ = std::max(kLeast, 2 * all_.size());
+    }
+    return made;
+  }
+
+  std::size_t size() {
+    const std::lock_guard lock(mutex_);
+    return all_.size();
+  }
+
+ private:
+  static constexpr std::size_t kLeast = 64;
+  std::mutex mutex_;
+  std::map<std::vector<int>, std::weak_ptr<const AssembledSegment>> all_;
+  std::size_t most_ = kLeast;
+};
+
+/// Never destroyed: a static object may compile a loop as the process ends.
+Segments& segments() {
+  static Segments& all = *new Segments;
+  return all;
+}
+
 }  // namespace
 
 std::shared_ptr<const AssembledSegment> assemble(const Segment& segment) {
-  static std::mutex mutex;
-  static std::map<std::vector<int>, std::weak_ptr<const AssembledSegment>> all;
-  const std::lock_guard lock(mutex);
-  std::weak_ptr<const AssembledSegment>& entry = all[key_of(segment)];
-  auto found = entry.lock();
-  if (!found) entry = found = make(segment);
-  return found;
+  return segments().find_or_make(segment);
 }
+
+std::size_t remembered_segments() { return segments().size(); }
 
 }  // namespace tapestry::kernels

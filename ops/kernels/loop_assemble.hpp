@@ -77,5 +77,7 @@ class AssembledSegment {
 /// Null if it needs more registers than there are, or if the system lets nobody make code. Equal segments
 /// share it.
 std::shared_ptr<const AssembledSegment> assemble(const Segment& segment);
+/// So many are kept track of: at most twice as many as are in use, or 64.
+std::size_t remembered_segments();
 
 }  // namespace tapestry::kernels

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <tuple>
 
 namespace tapestry::kernels {
 namespace {
@@ -29,6 +30,9 @@ constexpr std::int64_t kBlockBytes = 32 * 1024;
 // Rows that a block should have at least, for what is computed once a row, and for what is summed over rows.
 constexpr std::int64_t kLeastRows = 2;
 constexpr std::int64_t kLeastSummedRows = 8;
+
+// A loop that runs once over no more is not worth machine code.
+constexpr std::int64_t kFewElements = 4096;
 
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return ceil_div(a, b) * b; }
@@ -215,7 +219,7 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   // How many elements a block should have depends on the operands that it touches, and these on the block.
   std::int64_t elements = 1024;
   cut_into_blocks(plan, elements);
-  lower(plan, geometry);
+  bool fits = lower(plan, geometry);
   std::int64_t operands = plan.value_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
   for (const FullOutput& full : plan.fulls) operands += full.direct;
@@ -230,8 +234,11 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   // Where each element is touched once and nothing stored: fewer, larger blocks.
   if (plan.steps.empty() && plan.fulls.empty() && operands <= 1) elements = kReadOnlyBlock;
   for (;; elements /= 2) {
+    const auto cut = [&] { return std::tuple(plan.split, plan.block_slices, plan.slice_elements); };
+    const auto before = cut();
     cut_into_blocks(plan, elements);
-    if (lower(plan, geometry)) break;
+    if (cut() != before) fits = lower(plan, geometry);
+    if (fits) break;
     if (elements < 64) return {};
   }
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
@@ -246,6 +253,12 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
 
 }  // namespace
 
-std::optional<LoopPlan> make_plan(const Loop& loop) { return plan_of(loop, assembles()); }
+std::optional<LoopPlan> make_plan(const Loop& loop, Use use) {
+  // Segments add up in another order than sweeps do.
+  const auto sums = [](const LoopOutput& output) { return output.reduce == Reduce::sum; };
+  const bool may_differ = loop.row || std::ranges::any_of(loop.outputs, sums);
+  const bool few = loop.extents.elements() <= kFewElements;
+  return plan_of(loop, assembles() && (use == Use::often || may_differ || !few));
+}
 
 }  // namespace tapestry::kernels

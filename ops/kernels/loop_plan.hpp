@@ -199,7 +199,7 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements);
 bool lower(LoopPlan& plan, const Geometry& geometry);
 
 /// Nothing if the values of a single block don't fit into the arena.
-std::optional<LoopPlan> make_plan(const Loop& loop);
+std::optional<LoopPlan> make_plan(const Loop& loop, Use use = Use::often);
 void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::span<void* const> outputs,
               std::byte* scratch);
 

@@ -268,7 +268,10 @@ class Gathering {
       };
       if (step.kind == Step::Kind::segment) {
         const Segment& segment = plan_.segments[std::size_t(step.segment)];
-        for (const Segment::Input& input : segment.inputs) slots_.read(input.slot, at);
+        for (const Segment::Input& input : segment.inputs) {
+          // A scalar is read for each row, after sums of earlier rows were written.
+          slots_.read(input.slot, input.from == From::block ? at + 1 : at);
+        }
         for (const Segment::Output& output : segment.outputs) writes(output.slot);
       } else {
         for (int k = 0; k < step.operands; ++k) slots_.read(step.slots[std::size_t(k)], at);

@@ -53,6 +53,18 @@ BOOST_AUTO_TEST_CASE(a_chain_is_one_loop_that_stores_its_end) {
   BOOST_TEST(schedule(g, false).size() == 4u);
 }
 
+BOOST_AUTO_TEST_CASE(equal_loops_are_compiled_once) {
+  Tape tape;
+  const Var w = tape.input("w", {DType::f32, {8, 8}});
+  Var h = tape.input("x", {DType::f32, {8, 8}});
+  for (int i = 0; i < 3; ++i) h = tanh(matmul(h, w));
+  const Plan planned = tapestry::plan(ready(tape, {matmul(exp(h), w)}));
+  BOOST_REQUIRE(planned.loops.size() == 3u);
+  // Copies share what the loop was made into; the third is tanh and exp.
+  BOOST_TEST(&planned.loops[0].loop() == &planned.loops[1].loop());
+  BOOST_TEST(&planned.loops[0].loop() != &planned.loops[2].loop());
+}
+
 /// Loops of y / sum(y), y = exp(x).
 std::size_t loops_of_normalizing(const Shape& shape, int axis, bool keep_dims) {
   Tape tape;

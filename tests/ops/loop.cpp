@@ -282,6 +282,34 @@ BOOST_AUTO_TEST_CASE(running_allocates_nothing) {
   BOOST_TEST(test::allocations() == before);
 }
 
+BOOST_AUTO_TEST_CASE(loops_are_told_apart_by_all_that_they_are) {
+  const auto loop = [](double number) {
+    return Loop{.extents = {2, 3},
+                .inputs = {{DType::f32, {3, 1}}},
+                .code = {{Code::add, Operand::input(0), Operand::constant(number)}},
+                .outputs = {{Operand::result(0), DType::f32, Reduce::none, {3, 1}}}};
+  };
+  std::vector<Loop> all(13, loop(0));
+  all[1] = loop(-0.0);
+  all[2] = loop(std::nextafter(0.0, 1.0));
+  all[3].extents = {3, 2};
+  all[4].lane = Lane::f64;
+  all[5].row = 1;
+  all[6].inputs[0].dtype = DType::bf16;
+  all[7].inputs[0].strides = {1, 2};
+  all[8].code[0].code = Code::sub;
+  all[9].code[0].b = Operand::input(0);
+  all[10].outputs[0].dtype = DType::bf16;
+  all[11].outputs[0] = {Operand::result(0), DType::f32, Reduce::sum, {0, 1}};
+  all[12].outputs[0].value = Operand::input(0);
+  for (std::size_t a = 0; a < all.size(); ++a) {
+    for (std::size_t b = 0; b < all.size(); ++b) {
+      BOOST_TEST((identity_of(all[a]) == identity_of(all[b])) == (a == b), a << " and " << b);
+    }
+  }
+  BOOST_TEST(identity_of(loop(NAN)) == identity_of(loop(NAN)));
+}
+
 BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   const auto says = [](const char* text) {
     return [text](const Error& e) { return e.what() == std::string(text); };

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -143,6 +144,100 @@ BOOST_AUTO_TEST_CASE(a_single_row_depends_on_itself) {
   Generator random(8);
   const LoopCase one(loop, random);
   BOOST_TEST(difference(one, one.run()) == "");
+}
+
+// Up to 1,024 columns a lane adds up its share of the row, beyond that there are more partial sums: either
+// way an addition for every 16 columns, and a few to put lanes together, round.
+BOOST_AUTO_TEST_CASE(sums_of_rows_are_accurate_around_the_most_summed_columns) {
+  const std::int64_t rows = 37;
+  for (const std::int64_t columns : {kMostSummedColumns - 1, kMostSummedColumns, kMostSummedColumns + 1}) {
+    const Loop loop{.extents = {rows, columns},
+                    .row = 1,
+                    .inputs = {{DType::f32, {columns, 1}}, {DType::f32, {columns, 1}}},
+                    .code = {{Code::mul, in(0), in(1)}, {Code::row_sum, res(0)}},
+                    .outputs = {{res(1), DType::f32, Reduce::none, {1, 0}, true}}};
+    if (assembles()) {
+      const std::optional<LoopPlan> plan = make_plan(loop);
+      const bool folds =
+          std::ranges::any_of(plan->steps, [](const Step& s) { return s.kind == Step::Kind::fold; });
+      BOOST_TEST(folds == (columns > kMostSummedColumns), columns << " columns");
+    }
+    Generator random(11);
+    std::vector<std::vector<float>> inputs(2, std::vector<float>(std::size_t(rows * columns)));
+    for (std::vector<float>& input : inputs) {
+      for (float& value : input) value = float(below(random, 1 << 24)) / (1 << 23) - 0.5f;
+    }
+    const std::vector<float> sums = run(loop, inputs, std::size_t(rows));
+    for (std::int64_t r = 0; r < rows; ++r) {
+      double sum = 0, magnitude = 0;
+      for (std::int64_t c = 0; c < columns; ++c) {
+        const auto i = std::size_t(r * columns + c);
+        const double product = inputs[0][i] * inputs[1][i];
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      const double additions = double(kMostSummedColumns) / 16 + 4;
+      BOOST_TEST(std::abs(double(sums[std::size_t(r)]) - sum) <= additions * 0x1p-24 * magnitude,
+                 "row " << r << " of " << columns << " columns");
+    }
+  }
+}
+
+// The sums of a block of 16 rows take as much memory as a number that is the same for all of them, repeated
+// to a vector. Here there are too many of these to keep in registers, and each row reads all of them.
+BOOST_AUTO_TEST_CASE(sums_of_rows_leave_alone_what_later_rows_read) {
+  const std::int64_t parts = 3, rows = 32, columns = 128;  // two blocks each
+  const std::size_t numbers = 40;
+  Loop loop{
+      .extents = {parts, rows, columns}, .row = 2, .inputs = {{DType::f32, {rows * columns, columns, 1}}}};
+  for (std::size_t i = 0; i < numbers; ++i) loop.inputs.push_back({DType::f32, {1, 0, 0}});
+  // The first is where sums might go, and what the second segment meets last.
+  loop.code = {{Code::mul, in(0), in(1)}, {Code::row_max, res(0)}, {Code::sub, in(0), res(1)}};
+  const auto add = [&](Code code, Operand other) {
+    loop.code.push_back({code, res(loop.code.size() - 1), other});
+  };
+  for (std::size_t i = 2; i <= numbers; ++i) add(Code::add, in(i));
+  add(Code::mul, in(1));
+  const Operand product = res(loop.code.size() - 1);
+  loop.code.push_back({Code::row_sum, product});
+  add(Code::mul, product);
+  loop.outputs = {{res(loop.code.size() - 1), DType::f32, Reduce::none, {rows * columns, columns, 1}}};
+  if (assembles()) {
+    const std::optional<LoopPlan> plan = make_plan(loop);
+    BOOST_TEST(plan->block_slices == 16);
+    BOOST_TEST(std::ranges::any_of(plan->segments, [](const Segment& segment) {
+      return std::ranges::any_of(segment.outputs, [](const auto& o) { return o.to == To::row_sum; });
+    }));
+  }
+  // Whole numbers, small enough for all to be exact.
+  Generator random(12);
+  std::vector<std::vector<float>> inputs(1 + numbers, std::vector<float>(std::size_t(parts)));
+  inputs[0].resize(std::size_t(parts * rows * columns));
+  for (std::vector<float>& input : inputs) {
+    for (float& value : input) value = float(1 + below(random, 2));
+  }
+  std::vector<float> expected;
+  for (std::size_t row = 0; row < std::size_t(parts * rows); ++row) {
+    const std::size_t part = row / std::size_t(rows);
+    const auto values = std::span(inputs[0]).subspan(row * std::size_t(columns), std::size_t(columns));
+    float others = -std::ranges::max(values) * inputs[1][part], sum = 0;
+    for (std::size_t i = 2; i <= numbers; ++i) others += inputs[i][part];
+    for (const float value : values) sum += (value + others) * inputs[1][part];
+    for (const float value : values) expected.push_back(sum * ((value + others) * inputs[1][part]));
+  }
+  BOOST_TEST(same_bits(run(loop, inputs, expected.size()), expected));
+}
+
+// A program's segments are shared with later ones, but not kept for ever.
+BOOST_AUTO_TEST_CASE(segments_that_nobody_has_are_forgotten, *boost::unit_test::precondition(makes_code)) {
+  for (int i = 0; i < 500; ++i) {
+    std::vector<Instruction> code{{Code::add, in(0), Operand::constant(1)}};
+    for (int bit = 1; bit < 512; bit *= 2) {
+      code.push_back({(i & bit) != 0 ? Code::mul : Code::sub, res(code.size() - 1), in(0)});
+    }
+    static_cast<void>(CompiledLoop(pointwise(100, 1, code)));
+  }
+  BOOST_TEST(remembered_segments() <= 100);
 }
 
 BOOST_AUTO_TEST_CASE(bf16_is_read_and_written_on_the_way, *boost::unit_test::precondition(makes_code)) {
