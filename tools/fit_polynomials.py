@@ -4,6 +4,8 @@
 Each interpolates at Chebyshev nodes, which is within a small factor of the best possible; the error that is
 printed is relative to the function being approximated, before rounding. Needs mpmath.
 """
+import struct
+
 from mpmath import mp, mpf, cos, erf, expm1, log, log1p, pi, sin, sqrt, tanh
 
 mp.dps = 60
@@ -75,31 +77,70 @@ report("cos f64", 18, root(lambda r: (cos(r) - 1 + r * r / 2) / r**4), 0, QUARTE
 report("tanh f32, to 0.625", 9, root(lambda r: (tanh(r) - r) / r**3), 0, mpf("0.625") ** 2, 5, root(tanh),
        lambda z, p: sqrt(z) * (1 + z * p))
 
-# erf f32 from 0 to 15.5 w: a polynomial of degree 5 in t for each k, x = k w + t with |t| <= w / 2. The width is
-# the multiple of 2^-22 near 4 / 15.5 for which rounding each erf(k w), the constant of a polynomial, matters
-# least. The first polynomial is odd and for erf(x) - x, so that small results are as accurate as large ones.
-def rounding(width, k):
-    low = erf((k - mpf(1) / 2) * width)
-    unit = mpf(2) ** (int(mp.floor(log(low, 2))) - 23)
-    y = erf(k * width) * 2**24
-    ulp = mpf(2) ** (int(mp.floor(log(y, 2))) - 23)
-    return abs(y / ulp - mp.nint(y / ulp)) * ulp / 2**24 / unit
+# erf f32 from 0 to 31/8: a polynomial of degree 5 in t for each k, x = k / 4 + t with |t| <= 1/8. Each
+# coefficient is rounded before the next ones are fitted, with weights by which the largest error, in units of the
+# result's last place, becomes as small as possible (C. L. Lawson, 1961). The first polynomial is odd and for
+# erf(x) - x, so that small results are as accurate as large ones; the last one rises to 1.
+WIDTH = mpf(1) / 4
 
 
-def erf_table(width):
+def to_f32(x):
+    return mpf(struct.unpack("f", struct.pack("f", float(x)))[0])
+
+
+def ulp(y):
+    return mpf(2) ** (int(mp.floor(log(y, 2))) - 23)
+
+
+def minimax(ts, targets, weights, first, count):
+    """c for which the largest weight |target - (c[0] t^first + c[1] t^(first + 1) + ...)| is small."""
+    best, emphasis = None, [mpf(1)] * len(ts)
+    for _ in range(40):
+        a, b = mp.matrix(count, count), mp.matrix(count, 1)
+        for t, y, w, e in zip(ts, targets, weights, emphasis):
+            for i in range(count):
+                b[i] += e * w * w * t ** (first + i) * y
+                for j in range(count):
+                    a[i, j] += e * w * w * t ** (2 * first + i + j)
+        c = mp.lu_solve(a, b)
+        errors = [abs(w * (y - sum(c[j] * t ** (first + j) for j in range(count))))
+                  for t, y, w in zip(ts, targets, weights)]
+        if best is None or max(errors) < best[0]:
+            best = max(errors), c
+        scale = len(ts) / sum(e * x for e, x in zip(emphasis, errors))
+        emphasis = [e * x * scale + mpf(10) ** -12 for e, x in zip(emphasis, errors)]
+    return best[1]
+
+
+def rounded_one_by_one(ts, targets, weights, c, count):
+    """c goes on to `count` coefficients."""
+    while len(c) < count:
+        rest = [y - sum(c[j] * t**j for j in range(len(c))) for t, y in zip(ts, targets)]
+        c.append(to_f32(minimax(ts, rest, weights, len(c), count - len(c))[0]))
+    return c
+
+
+def chebyshev(low, high, n=80):
+    return [(low + high) / 2 + (high - low) / 2 * cos(pi * (2 * i + 1) / (2 * n)) for i in range(n)]
+
+
+def erf_table():
     rows = [[mpf(0)] * 16 for _ in range(6)]
-    odd = fit(root(lambda r: erf(r) / r - 1), 0, (width / 2) ** 2, 3)
+    ts = chebyshev(mpf(2) ** -20, WIDTH / 2)
+    odd = rounded_one_by_one([t * t for t in ts], [erf(t) / t - 1 for t in ts], [mpf(1)] * len(ts), [], 3)
     for j in range(3):
         rows[2 * j + 1][0] = odd[j]
     for k in range(1, 16):
-        c = fit(lambda t: erf(k * width + t), -width / 2, width / 2, 6)
-        for j in range(6):
-            rows[j][k] = c[j] if j > 0 else erf(k * width)
+        ts = chebyshev(-WIDTH / 2, WIDTH / 2)
+        ys = [erf(k * WIDTH + t) for t in ts]
+        weights = [1 / ulp(y) for y in ys]
+        if k == 15:
+            ts, ys, weights = ts + [WIDTH / 2], ys + [1 - mpf(2) ** -27], weights + [2 * weights[0]]
+        for j, c in enumerate(rounded_one_by_one(ts, ys, weights, [to_f32(erf(k * WIDTH))], 6)):
+            rows[j][k] = c
     return rows
 
 
-WIDTH = mpf(1066642) / 2**22
-print(f"erf f32, table: width {mp.nstr(WIDTH, 10)}, at most {mp.nstr(max(rounding(WIDTH, k) for k in range(1, 16)), 2)} "
-      "ulp by rounding the constants")
-for row in erf_table(WIDTH):
+print("erf f32, table")
+for row in erf_table():
     print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")

@@ -9,15 +9,28 @@ namespace {
 
 using kernels::Code;
 
-// At most so many instructions are repeated for one value.
-constexpr std::size_t kMostRepeated = 8;
+// At most so many nodes are repeated for one value, and for one of so many bytes, which no cache keeps until
+// it is read.
+constexpr std::size_t kMostRepeated = 8, kMostRepeatedIfLarge = 12;
+constexpr std::int64_t kLargeBytes = 8 * 1024 * 1024;
+// What moves between memory and a core while it computes a function of as many elements, in bytes for each:
+// 8 cycles for a vector of 16 at 10 to 14 bytes a cycle.
+constexpr std::int64_t kFunctionBytes = 6;
 
-bool is_cheap(const kernels::Loop& loop) {
-  const auto costs = [](const kernels::Instruction& i) {
-    return (i.code >= Code::sqrt && i.code <= Code::erf) || i.code == Code::div || i.code == Code::pow ||
-           i.code >= Code::index;
+/// How many functions worth computing again rather than moving large values there are; nothing if others, or
+/// divisions, random numbers or a reduction are among its instructions.
+std::optional<std::int64_t> functions_of(const kernels::Loop& loop) {
+  const auto is_function = [](const kernels::Instruction& i) {
+    return i.code == Code::exp || i.code == Code::erf;
   };
-  return loop.outputs.front().reduce == kernels::Reduce::none && std::ranges::none_of(loop.code, costs);
+  const auto is_dear = [&](const kernels::Instruction& i) {
+    return ((i.code >= Code::sqrt && i.code <= Code::erf) || i.code == Code::div || i.code == Code::pow ||
+            i.code >= Code::index) &&
+           !is_function(i);
+  };
+  if (loop.outputs.front().reduce != kernels::Reduce::none || std::ranges::any_of(loop.code, is_dear))
+    return {};
+  return std::ranges::count_if(loop.code, is_function);
 }
 
 /// Whatever of it is stored, in rows that are no longer than the group's.
@@ -80,22 +93,26 @@ class Recomputation {
     if (at == readers.end() || *at != g) readers.insert(at, g);
   }
 
-  /// What has to be computed again to have `id`, itself included, ascending; nothing if it isn't cheap.
+  /// What has to be computed again to have `id`, itself included, ascending; nothing if it is too dear.
   std::optional<std::vector<ValueId>> chain_of(ValueId id) const {
     std::vector<ValueId> chain{id};
     for (std::size_t i = 0; i < chain.size(); ++i) {
       const auto& loop = groups_.loops[chain[i]];
-      if (!loop || !is_cheap(*loop) || loop->extents != groups_.loops[id]->extents) return {};
+      if (!loop || loop->extents != groups_.loops[id]->extents) return {};
+      const std::optional<std::int64_t> functions = functions_of(*loop);
+      if (!functions || (*functions > 0 && !is_large(id))) return {};
       for (const ValueId input : graph_.inputs(chain[i])) {
         const ValueId storage = storage_of(graph_, input);
         if (in_memory(storage, id) || std::ranges::find(chain, storage) != chain.end()) continue;
         chain.push_back(storage);
-        if (chain.size() > kMostRepeated) return {};
+        if (chain.size() > (is_large(id) ? kMostRepeatedIfLarge : kMostRepeated)) return {};
       }
     }
     std::ranges::sort(chain);
     return chain;
   }
+
+  bool is_large(ValueId id) const { return std::int64_t(graph_.type(id).bytes()) >= kLargeBytes; }
 
   /// Leaves are, and what other groups need as well. What is small compared to `id` may be for its sake.
   bool in_memory(ValueId storage, ValueId id) const {
@@ -107,13 +124,39 @@ class Recomputation {
   /// Bytes, if all that read it can make it again; else nothing.
   std::int64_t saves(ValueId id, const std::vector<ValueId>& chain) const {
     const auto bytes = [&](ValueId value) { return std::int64_t(graph_.type(value).bytes()); };
+    const auto functions = [&](const auto& computes) {
+      std::int64_t count = 0;
+      for (const ValueId node : chain) {
+        if (computes(node)) count += *functions_of(*groups_.loops[node]);
+      }
+      return count * kFunctionBytes * graph_.type(id).shape.elements();
+    };
     std::int64_t saved = bytes(id);
     for (const std::uint32_t g : readers_[id]) {
       if (!can_repeat(g, id, chain)) return 0;
       saved += bytes(id);
       for (const ValueId input : new_inputs(g, chain)) saved -= bytes(input);
+      saved -= functions([&](ValueId node) { return !groups_.order[g].makes(node); });
     }
-    return saved;
+    const std::vector<ValueId> spared = spared_by(id, chain);
+    return saved + functions([&](ValueId node) { return std::ranges::find(spared, node) != spared.end(); });
+  }
+
+  /// What nobody will need any longer where `id` is made now.
+  std::vector<ValueId> spared_by(ValueId id, const std::vector<ValueId>& chain) const {
+    const Group& group = groups_.order[owner_[id]];
+    std::vector<ValueId> spared;
+    for (auto node = chain.rbegin(); node != chain.rend(); ++node) {
+      const auto needs_it = [&](ValueId user) {
+        return reads(user, *node) && std::ranges::find(spared, user) == spared.end();
+      };
+      if (owner_[*node] != owner_[id] || (*node != id && stored_[*node]) || is_root_[*node] ||
+          std::ranges::any_of(group.nodes, needs_it) || std::ranges::any_of(group.recomputed, needs_it)) {
+        continue;
+      }
+      spared.push_back(*node);
+    }
+    return spared;
   }
 
   void make_again(ValueId id, const std::vector<ValueId>& chain) {

@@ -54,6 +54,8 @@ struct VectorOp {
   std::uint8_t map;     ///< 1: 0F, 2: 0F 38, 3: 0F 3A
   std::uint8_t prefix;  ///< 0: none, 1: 66, 2: F3, 3: F2
   std::uint8_t opcode;
+  bool wide = false;  ///< W
+  bool half = false;  ///< of ymm registers
 };
 
 namespace vector_ops {
@@ -62,8 +64,9 @@ inline constexpr VectorOp add{1, 0, 0x58}, mul{1, 0, 0x59}, sub{1, 0, 0x5c}, min
     store{1, 0, 0x11}, stream{1, 0, 0x2b}, move{1, 0, 0x28}, compare{1, 0, 0xc2}, broadcast{2, 1, 0x18},
     blend{2, 1, 0x65}, fmadd213{2, 1, 0xa8}, fmadd231{2, 1, 0xb8}, fnmadd213{2, 1, 0xac},
     fnmadd231{2, 1, 0xbc}, scale{2, 1, 0x2c}, permute{2, 1, 0x16}, select_bits{3, 1, 0x25}, round{3, 1, 0x08},
-    integer_add{1, 1, 0xfe}, integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb}, shift{1, 1, 0x72},
-    widen_words{2, 1, 0x33}, narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11};
+    reduce{3, 1, 0x56}, integer_add{1, 1, 0xfe}, integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb},
+    shift{1, 1, 0x72}, widen_words{2, 1, 0x33}, narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03},
+    store_one{1, 2, 0x11}, to_bf16{2, 2, 0x72}, store_words{1, 3, 0x7f, true, true};
 }  // namespace vector_ops
 
 class Assembler {
@@ -87,6 +90,12 @@ class Assembler {
   /// Logical shifts by a constant: /6 to the left, /2 to the right.
   void shift_left(Zmm to, Zmm from, int bits) { emit_with(vector_ops::shift, Zmm{6}, to, from, bits); }
   void shift_right(Zmm to, Zmm from, int bits) { emit_with(vector_ops::shift, Zmm{2}, to, from, bits); }
+
+  /// Asks for a cache line; the index, which there is, isn't rsp.
+  void prefetch(const Address& a) {
+    bytes({0x40 | (int(a.index) >> 3) << 1 | int(a.base) >> 3, 0x0f, 0x18});
+    address(1, a);
+  }
 
   /// to = the pointer at base + 8 * slot
   void load_pointer(Gpr to, Gpr base, int slot) {
@@ -126,8 +135,8 @@ class Assembler {
     byte(((reg >> 3 & 1) << 7 | x << 6 | (base >> 3 & 1) << 5 | (reg >> 4 & 1) << 4 | 0) ^ 0xf0);
     code_.back() |= op.map;
     byte((v & 15) << 3 ^ 0x78);
-    code_.back() |= 4 | op.prefix;
-    byte(int(zeroing) << 7 | 2 << 5 | int(repeated) << 4 | (v >> 4 ^ 1) << 3 | mask.number);
+    code_.back() |= int(op.wide) << 7 | 4 | op.prefix;
+    byte(int(zeroing) << 7 | (op.half ? 1 : 2) << 5 | int(repeated) << 4 | (v >> 4 ^ 1) << 3 | mask.number);
     byte(op.opcode);
   }
 

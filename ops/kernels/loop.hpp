@@ -86,7 +86,7 @@ struct LoopInput {
 /// Or for each row: once for all of a row's elements, whose strides are 0.
 ///
 /// Conversion: float to integer truncates towards zero, number to bool is `!= 0`, to bf16 rounds to nearest
-/// even.
+/// even; a CPU with AVX512-BF16 may make 0 of subnormal numbers.
 struct LoopOutput {
   Operand value{};
   DType dtype = DType::f32;

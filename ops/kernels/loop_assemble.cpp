@@ -50,7 +50,7 @@ std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
 
 /// All that the code depends on.
 std::vector<int> key_of(const Segment& segment) {
-  std::vector<int> key;
+  std::vector<int> key{int(segment.fetches)};
   for (const Segment::Input& i : segment.inputs) {
     key.insert(key.end(), {int(i.from), i.slot, int(i.is_bf16)});
   }

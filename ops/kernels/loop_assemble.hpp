@@ -38,6 +38,7 @@ struct Segment {
   std::vector<Input> inputs{};
   std::vector<Step> steps{};
   std::vector<Output> outputs{};
+  bool fetches = false;  ///< ask for elements long before they are read: there is much more than caches hold
 
   /// Does it matter where rows end?
   bool has_rows() const;

@@ -1,3 +1,4 @@
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/loop_assembler.hpp>
 
 #include <algorithm>
@@ -126,6 +127,9 @@ void SegmentAssembler::load(int input) {
   const Address at = element(from.slot, from.is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
   a_.emit(from.is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
   if (from.is_bf16) a_.shift_left(to, to, 16);
+  if (segment_.fetches && from.from == From::element && !is_tail_) {
+    a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = kFetchAhead});
+  }
 }
 
 void SegmentAssembler::store(const Segment::Output& output) {
@@ -134,8 +138,14 @@ void SegmentAssembler::store(const Segment::Output& output) {
   switch (output.to) {
     case To::element:
       return a_.emit(v::store, value, {}, element(output.slot, 4), mask);
-    case To::bf16:
-      return a_.emit(v::narrow_to_words, rounded(value), {}, element(output.slot, 2), mask);
+    case To::bf16: {
+      if (!cpu_multiplies_bf16()) {
+        return a_.emit(v::narrow_to_words, rounded(value), {}, element(output.slot, 2), mask);
+      }
+      const Zmm half = passing();
+      a_.emit(v::to_bf16, half, {}, value);
+      return a_.emit(v::store_words, half, {}, element(output.slot, 2), mask);
+    }
     case To::row_sum: {
       const Zmm sum = sum_of(output);
       return a_.emit(v::add, sum, sum, value, mask);
@@ -150,7 +160,8 @@ void SegmentAssembler::store(const Segment::Output& output) {
   }
 }
 
-/// Bits of bf16 in the lower half of each lane: to nearest even, and a NaN stays one (core/dtype.hpp).
+/// Bits of bf16 in the lower half of each lane: to nearest even, and a NaN stays one (core/dtype.hpp). CPUs
+/// with AVX512-BF16 have an instruction for it, but for which subnormal numbers are 0.
 Zmm SegmentAssembler::rounded(Zmm value) {
   const Zmm bits = passing(), high = passing();
   a_.shift_right(high, value, 16);

@@ -58,23 +58,22 @@ void SegmentAssembler::exp(Zmm to, Zmm x) {  // as in math-inl.hpp
 }
 
 void SegmentAssembler::erf(Zmm to, Zmm x) {  // as in math-inl.hpp
-  const Zmm t = passing(), k = passing(), n = passing(), c = passing();
+  const Zmm t = passing(), k = passing(), c = passing();
   emit(v::bit_and, t, x, constant_bits(0x7fffffff));
   emit(v::min, t, in_register(constant(tables::kErfOne)), {.reg = t});
-  const Zmm rounder = in_register(constant(tables::kRounder));
-  emit(v::move, k, {}, {.reg = t});
-  emit(v::fmadd213, k, in_register(constant(1 / tables::kErfWidth)), {.reg = rounder});
-  emit(v::sub, n, k, {.reg = rounder});
-  emit(v::fnmadd231, t, n, constant(tables::kErfWidth));
-  const auto look_up = [&](Zmm reg, int j) { emit(v::permute, reg, k, table(std::span(tables::kErf[j]))); };
+  emit(v::add, k, t, constant(tables::kErfRounder));
+  compare(kMore, t, constant(tables::kErfFirst));
+  a_.emit_with(v::reduce, t, {}, t, 0x28);  // less the nearest quarter
+  const auto look_up = [&](Zmm reg, int j, Mask mask = {}) {
+    emit(v::permute, reg, k, table(std::span(tables::kErf[j])), mask);
+  };
   look_up(to, 5);
   for (int j = 4; j > 0; --j) {
     look_up(c, j);
     emit(v::fmadd213, to, t, {.reg = c});
   }
-  look_up(c, 0);
-  compare(kEqual, n, constant(0));
-  emit(v::move, c, {}, {.reg = t}, kChosen);
+  emit(v::move, c, {}, {.reg = t});
+  look_up(c, 0, kChosen);
   emit(v::fmadd213, to, t, {.reg = c});
   const Place sign = constant_bits(0x80000000);
   constexpr int kThirdChooses = 0xd8;  // a bit of the second where the third is 1, else of the first

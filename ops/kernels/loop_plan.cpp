@@ -242,9 +242,10 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
     if (elements < 64) return {};
   }
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
-  plan.fetches = plan.steps.size() >= kFetchSteps &&
-                 direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
-  for (const Segment& segment : plan.segments) {
+  const bool is_large = direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
+  plan.fetches = plan.steps.size() >= kFetchSteps && is_large;
+  for (Segment& segment : plan.segments) {
+    segment.fetches = is_large && !plan.fetches;
     plan.assembled.push_back(assemble(segment));
     if (!plan.assembled.back()) return plan_of(loop, false);
   }

@@ -270,17 +270,19 @@ HWY_INLINE hn::Vec<D> look_up(D d, const float (&table)[16], VI k) {
 #endif
 }
 
-/// f32: within 1.5 ulp, without branches.
+/// f32: within 1.25 ulp, without branches.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V erf(D d, V x) {
   if constexpr (kIsF32<D>) {
     // Not above; NaN comes through.
     const V a = hn::Min(hn::Set(d, tables::kErfOne), hn::Abs(x));
-    const Rounded<D, V> k(d, a, hn::Set(d, 1 / tables::kErfWidth));
-    const V t = hn::NegMulAdd(k.value, hn::Set(d, tables::kErfWidth), a);
-    V p = look_up(d, tables::kErf[5], k.integer);
-    for (int j = 4; j > 0; --j) p = hn::MulAdd(p, t, look_up(d, tables::kErf[j], k.integer));
-    const V first = hn::IfThenElse(hn::Eq(k.value, hn::Zero(d)), t, look_up(d, tables::kErf[0], k.integer));
+    const V rounder = hn::Set(d, tables::kErfRounder), sum = hn::Add(a, rounder);
+    const auto k = hn::BitCast(Int<D>(), sum);
+    const V t = hn::Sub(a, hn::Sub(sum, rounder));
+    V p = look_up(d, tables::kErf[5], k);
+    for (int j = 4; j > 0; --j) p = hn::MulAdd(p, t, look_up(d, tables::kErf[j], k));
+    const auto later = hn::Gt(a, hn::Set(d, tables::kErfFirst));
+    const V first = hn::IfThenElse(later, look_up(d, tables::kErf[0], k), t);
     return hn::CopySign(hn::MulAdd(p, t, first), x);
   } else {
     return TAPESTRY_EACH(erf, d, x);

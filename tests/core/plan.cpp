@@ -6,6 +6,7 @@
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/run/program.hpp>
+#include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/loss.hpp>
 #include <tapestry/ops/matmul.hpp>
@@ -127,9 +128,10 @@ BOOST_AUTO_TEST_CASE(batchnorm_and_its_gradient_are_three_passes) {
 }
 
 /// How often the code of y = make(x) is run, y being read by two loops with a matrix product between them.
-std::size_t times_computed(const std::function<Var(const Var&)>& make, kernels::Code code) {
+std::size_t times_computed(const std::function<Var(const Var&)>& make, kernels::Code code,
+                           std::int64_t size = 64) {
   Tape tape;
-  const Var x = tape.input("x", {DType::f32, {64, 64}}), y = make(x);
+  const Var x = tape.input("x", {DType::f32, {size, size}}), y = make(x);
   const Program program = compile(tape, std::vector<Var>{matmul(x * sum(y * 3), x) * y}, {});
   std::size_t times = 0;
   for (const Task& task : schedule(program.graph(), true)) {
@@ -143,6 +145,29 @@ BOOST_AUTO_TEST_CASE(what_is_cheap_is_computed_twice_and_what_is_dear_once) {
   const auto larger = [](const Var& x) { return maximum(x, 0.5); };
   BOOST_TEST(times_computed(larger, kernels::Code::max) == 2u);
   BOOST_TEST(times_computed([](const Var& x) { return exp(x); }, kernels::Code::exp) == 1u);
+}
+
+// GELU keeps none of its functions for its derivative, which alone needs exp.
+BOOST_AUTO_TEST_CASE(functions_of_what_no_cache_keeps_are_computed_twice) {
+  // Here x would have to be read in its place.
+  BOOST_TEST(times_computed([](const Var& x) { return exp(x); }, kernels::Code::exp, 2048) == 1u);
+
+  Tape tape;
+  const Type type{DType::f32, {2048, 2048}};
+  const Var x = tape.input("x", type), w = tape.input("w", type), h = gelu(x), y = matmul(h, w);
+  const Program program = compile(tape, gradients(sum(y * y), std::array{x, w}), {});
+  std::vector<std::size_t> functions;
+  for (const Task& task : schedule(program.graph(), true)) {
+    if (!task.loop) continue;
+    const auto count = [&](kernels::Code code) {
+      return std::size_t(std::ranges::count(task.loop->code, code, &kernels::Instruction::code));
+    };
+    if (count(kernels::Code::erf) + count(kernels::Code::exp) == 0) continue;
+    functions.push_back(count(kernels::Code::erf));
+    functions.push_back(count(kernels::Code::exp));
+    BOOST_TEST(task.writes.size() == 1u);
+  }
+  BOOST_TEST((functions == std::vector<std::size_t>{1, 0, 1, 1}));
 }
 
 BOOST_AUTO_TEST_CASE(an_adam_step_is_one_pass_a_parameter) {

@@ -1,6 +1,8 @@
 #include <tapestry/core/tensor.hpp>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include <boost/test/unit_test.hpp>
@@ -38,6 +40,15 @@ BOOST_AUTO_TEST_CASE(bf16_rounds_to_nearest_even) {
   BOOST_TEST(float(bf16(1.0f + 3.0f / 256)) == 1.0f + 4.0f / 256);
   BOOST_TEST(std::isnan(float(bf16(std::numeric_limits<float>::quiet_NaN()))));
   BOOST_TEST(float(bf16(std::numeric_limits<float>::max())) == std::numeric_limits<float>::infinity());
+}
+
+BOOST_AUTO_TEST_CASE(elements_start_a_cache_line_and_are_0) {
+  const auto address = [](const Tensor& t) { return reinterpret_cast<std::uintptr_t>(t.data()); };
+  for (const std::int64_t size : {0, 1, 1000, 3 << 20}) {
+    const Tensor a(DType::f32, {size});
+    BOOST_TEST(address(a) % 64 == 0u);
+    BOOST_TEST(std::ranges::all_of(a.values<float>(), [](float v) { return v == 0; }));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(empty_and_scalar) {

@@ -1,6 +1,7 @@
 #include "../support/loop_case.hpp"
 #include "../support/simd_targets.hpp"
 
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/loop_plan.hpp>
 
 #include <algorithm>
@@ -240,6 +241,7 @@ BOOST_AUTO_TEST_CASE(segments_that_nobody_has_are_forgotten, *boost::unit_test::
   BOOST_TEST(remembered_segments() <= 100);
 }
 
+// Rounded as everywhere, but that CPUs with AVX512-BF16 make 0 of subnormal numbers.
 BOOST_AUTO_TEST_CASE(bf16_is_read_and_written_on_the_way, *boost::unit_test::precondition(makes_code)) {
   const std::int64_t size = 1000;
   Loop loop = pointwise(size, 1, {{Code::copy, in(0)}});
@@ -248,6 +250,10 @@ BOOST_AUTO_TEST_CASE(bf16_is_read_and_written_on_the_way, *boost::unit_test::pre
   values[1] = std::bit_cast<float>(0x3f808000u);  // a tie, down to even
   values[2] = std::bit_cast<float>(0x3f818000u);  // and up
   values[3] = std::bit_cast<float>(0x7f800001u);  // a NaN whose upper half is infinity
+  values[4] = std::bit_cast<float>(0xffffffffu);  // and one that rounding would make 0
+  values[5] = std::bit_cast<float>(0x7f7fffffu);  // to infinity
+  values[6] = std::bit_cast<float>(0x00800000u);  // the least that is not subnormal
+  values[7] = std::bit_cast<float>(0x807fffffu);  // the largest that is
   std::vector<bf16> rounded(values.size());
   std::vector<float> back(values.size());
   const void* from[] = {values.data()};
@@ -261,7 +267,8 @@ BOOST_AUTO_TEST_CASE(bf16_is_read_and_written_on_the_way, *boost::unit_test::pre
   BOOST_TEST((make_plan(loop)->leaves[0].kind == Leaf::Kind::direct));
   CompiledLoop(loop).run(read, write, nullptr);
   for (std::size_t i = 0; i < values.size(); ++i) {
-    BOOST_TEST(rounded[i].bits == bf16(values[i]).bits);
+    const bool is_zero = cpu_multiplies_bf16() && std::abs(values[i]) < std::numeric_limits<float>::min();
+    BOOST_TEST(rounded[i].bits == bf16(is_zero ? std::copysign(0.0f, values[i]) : values[i]).bits);
     BOOST_TEST(std::bit_cast<std::uint32_t>(back[i]) == std::uint32_t{rounded[i].bits} << 16);
   }
 }

@@ -187,7 +187,7 @@ BOOST_AUTO_TEST_CASE(functions_are_accurate_for_every_instruction_set) {
   }
 }
 
-// What training spends its time on, in f32: over all floats erf is within 1.47 ulp, exp 0.96, tanh 1.38,
+// What training spends its time on, in f32: over all floats erf is within 1.24 ulp, exp 0.96, tanh 1.38,
 // expm1 1.44, and no less accurate with AVX2. Here every 61st.
 BOOST_AUTO_TEST_CASE(floats_in_sequence_are_accurate) {
   struct Range {
@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(floats_in_sequence_are_accurate) {
   for (const std::int64_t target : {std::int64_t{0}, std::int64_t{HWY_AVX2}}) {
     const SimdTargets only(target);
     for (const auto& [code, low, high, bound] :
-         {Range{Code::erf, 0x1p-8f, 5, 1.5}, Range{Code::exp, 0x1p-12f, 89, 1},
+         {Range{Code::erf, 0x1p-8f, 5, 1.25}, Range{Code::exp, 0x1p-12f, 89, 1},
           Range{Code::exp, -0x1p-12f, -88, 1}, Range{Code::tanh, 0x1p-4f, 10, 1.5},
           Range{Code::expm1, 0x1p-4f, 89, 1.5}}) {
       std::vector<float> x;
