@@ -17,70 +17,14 @@ HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
 namespace tapestry::kernels::conv_amx {
 namespace {
 
-// Terms of a sum are images here. For 32 channels of 32 images, in pairs of images, unpacking words leaves
-// channels 0 to 3, 8 to 11, 16 to 19, 24 to 27 in the lower half and the others in the upper one.
-constexpr std::int64_t unpacked_channel(std::int64_t place) {
-  return place % 16 / 4 * 8 + place / 16 * 4 + place % 4;
-}
-
-/// Rows of dwords as columns.
-void transpose(__m512i (&x)[16]) {
-  __m512i y[16];
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    for (int j = 0; j < 2; ++j) {
-      x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + 2 + j]);
-      x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + 2 + j]);
-    }
-  }
-  // Now x[4 i + j] has the columns j, 4 + j, 8 + j, 12 + j of the rows 4 i to 4 i + 3, a lane each.
-  for (int j = 0; j < 4; ++j) {
-    const __m512i a = _mm512_shuffle_i32x4(x[j], x[4 + j], 0x88),
-                  b = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0x88);
-    const __m512i c = _mm512_shuffle_i32x4(x[j], x[4 + j], 0xdd),
-                  d = _mm512_shuffle_i32x4(x[8 + j], x[12 + j], 0xdd);
-    y[j] = _mm512_shuffle_i32x4(a, b, 0x88);
-    y[8 + j] = _mm512_shuffle_i32x4(a, b, 0xdd);
-    y[4 + j] = _mm512_shuffle_i32x4(c, d, 0x88);
-    y[12 + j] = _mm512_shuffle_i32x4(c, d, 0xdd);
-  }
-  for (int i = 0; i < 16; ++i) x[i] = y[i];
-}
-
-/// 32 channels of one pixel of 32 images, of which `images` are there.
-struct PixelView {
-  const bf16* from;
-  std::int64_t image, images, channels, begin, end;  // those of [begin, end) are there
-  __m512i operator[](std::int64_t i) const {
-    return i < images ? load_halves(from + i * image, begin, end) : _mm512_setzero_si512();
-  }
-};
-
-/// As left tiles of 16 channels by 32 images.
-void pack_left(const PixelView& pixel, std::byte* to) {
-  for (int half = 0; half < 2; ++half) {
-    __m512i x[16];
-    for (int pair = 0; pair < 16; ++pair) {
-      const __m512i a = pixel[2 * pair], b = pixel[2 * pair + 1];
-      x[pair] = half == 0 ? _mm512_unpacklo_epi16(a, b) : _mm512_unpackhi_epi16(a, b);
-    }
-    transpose(x);
-    for (int i = 0; i < 16; ++i) {
-      const std::int64_t channel = unpacked_channel(half * 16 + i);
-      if (channel < 16 || pixel.channels > 16) _mm512_store_si512(to + channel * 64, x[i]);
-    }
-  }
-}
+// Terms of a sum are images here: those of one pixel, its columns channels.
 
 /// As right tiles, of columns as unpacking leaves them. One tile's are two halves of half as many.
-void pack_right(const PixelView& pixel, std::byte* to) {
+void pack_right(const TermRows& pixel, std::byte* to) {
   for (int pair = 0; pair < 16; ++pair, to += 64) {
     const __m512i a = pixel[2 * pair], b = pixel[2 * pair + 1];
     const __m512i low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
-    if (pixel.channels > 16) {
+    if (pixel.columns > 16) {
       _mm512_store_si512(to, low);
       _mm512_store_si512(to + kTileBytes, high);
     } else {
@@ -90,7 +34,7 @@ void pack_right(const PixelView& pixel, std::byte* to) {
 }
 /// The channel of a column of a pair of tiles, or of the one there is.
 std::int64_t channel_of_column(std::int64_t column, std::int64_t tiles) {
-  return tiles == 2 ? unpacked_channel(column) : unpacked_channel(column / 8 * 16 + column % 8);
+  return tiles == 2 ? unpacked_column(column) : unpacked_column(column / 8 * 16 + column % 8);
 }
 
 template <class Tiles>
@@ -118,14 +62,14 @@ class Filters {
   static void pack_row(const SourceRow& row, const bf16* from, std::int64_t image, std::int64_t images,
                        std::int64_t pixels, std::int64_t channels, std::byte* to, std::int64_t pair_bytes,
                        const Pack& pack) {
-    const Pairs pairs(channels);
+    const TilePairs pairs(channels);
     constexpr std::int64_t kAhead = 4 * 32;  // channels, or those of later pixels: a few pairs of tiles
     for (std::int64_t pixel = 0; pixel < pixels; ++pixel) {
       for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
         const Terms terms(row, pixel, pair * 32, channels);
         const bf16* const at = from + terms.at;
         for (std::int64_t i = 0; i < images; ++i) _mm_prefetch(at + i * image + kAhead, _MM_HINT_T0);
-        pack(PixelView{at, image, images, channels - pair * 32, terms.begin, terms.end},
+        pack(TermRows{at, image, images, channels - pair * 32, terms.begin, terms.end},
              to + pair * pair_bytes + pixel * pairs.width(pair) * kTileBytes);
       }
     }
@@ -149,7 +93,7 @@ class Filters {
       for (std::int64_t group = 0; group * kTileTerms < count; ++group)
         pack_row(b.row, b.images + ((image + group * kTileTerms) * b.down.sources + next) * size,
                  b.down.sources * size, std::min(count - group * kTileTerms, kTileTerms), b.across.sources,
-                 b.cin, left(0, group, next), left_pair_, pack_left);
+                 b.cin, left(0, group, next), left_pair_, pack_left<TermRows>);
     }
   }
   void pack_results(std::int64_t image, std::int64_t count, std::int64_t y, std::int64_t end) {
@@ -224,7 +168,7 @@ class Filters {
 
   const FilterBlock& b;
   Tiles tiles_;
-  const Pairs left_pairs_{b.cin}, right_pairs_{b.cout};
+  const TilePairs left_pairs_{b.cin}, right_pairs_{b.cout};
   const std::int64_t ring_ = packed_rows(b.down, b.rows);
   const std::int64_t left_pair_ = kPair * b.across.sources * ring_ * b.groups;
   const std::int64_t right_pair_ = kPair * b.across.targets * b.rows * b.groups;
@@ -232,7 +176,7 @@ class Filters {
 
 template <class To>
 void write_gradients(const FilterSums& s) {
-  const Pairs left(s.cin), right(s.cout);
+  const TilePairs left(s.cin), right(s.cout);
   for (std::int64_t tap = s.begin; tap < s.end; ++tap) {
     for (std::int64_t row = 0; row < s.cin; ++row) {
       To* const to = static_cast<To*>(s.filters) + (tap * s.cin + row) * s.cout;

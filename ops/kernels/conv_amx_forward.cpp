@@ -38,44 +38,6 @@ void pack_row(const ForwardBlock& b, std::int64_t row, std::byte* to) {
       _mm512_store_si512(to + tile * kTileBytes + i * 64, _mm512_setzero_si512());
 }
 
-/// How a row of up to 32 sums is stored: any number of them, or all 32, a cache line of bf16.
-enum class Store : std::uint8_t { some, all, past_caches };
-
-template <Store kStore>
-inline void store_row(__m512 first, __m512 second, std::int64_t count, float* to) {
-  const auto mask = [](std::int64_t n) { return __mmask16((1u << std::clamp<std::int64_t>(n, 0, 16)) - 1); };
-  _mm512_mask_storeu_ps(to, kStore == Store::some ? mask(count) : mask(16), first);
-  if (kStore != Store::some || count > 16)
-    _mm512_mask_storeu_ps(to + 16, kStore == Store::some ? mask(count - 16) : mask(16), second);
-}
-template <Store kStore>
-inline void store_row(__m512 first, __m512 second, std::int64_t count, bf16* to) {
-  const auto both = (__m512i)_mm512_cvtne2ps_pbh(second, first);
-  if constexpr (kStore == Store::some) {
-    _mm512_mask_storeu_epi16(to, __mmask32((std::uint64_t{1} << count) - 1), both);
-  } else if constexpr (kStore == Store::past_caches) {
-    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), both);
-  } else {
-    _mm512_storeu_si512(to, both);
-  }
-}
-
-/// The rows of two tiles, an image each. Few instructions: the next products are to be found among them.
-template <Store kStore, class To>
-inline __attribute__((always_inline)) void store_rows(const float* sums, std::int64_t images,
-                                                      std::int64_t count, To* to, std::int64_t image) {
-  if (images == kTileRows) {
-#pragma GCC unroll 16
-    for (int i = 0; i < 16; ++i, to += image)
-      store_row<kStore>(_mm512_load_ps(sums + i * 16), _mm512_load_ps(sums + kTileFloats + i * 16), count,
-                        to);
-  } else {
-    for (std::int64_t i = 0; i < images; ++i, to += image)
-      store_row<kStore>(_mm512_load_ps(sums + i * 16), _mm512_load_ps(sums + kTileFloats + i * 16), count,
-                        to);
-  }
-}
-
 template <class Tiles, class To>
 class Forward {
  public:
@@ -95,7 +57,7 @@ class Forward {
         last = std::max(last, row);
       }
       for (next = std::max(next, first); next <= last; ++next) pack_row(b, next, packed(next));
-      const Pairs pairs(b.columns);
+      const TilePairs pairs(b.columns);
       const std::byte* filters = b.filters;
       for (std::int64_t pair = 0; pair < pairs.count; ++pair) {
         if (pairs.width(pair) == 2) {
@@ -180,7 +142,7 @@ class Forward {
 }  // namespace
 
 void pack_filters(const FilterView& f, std::int64_t panel, std::byte* to) {
-  const Pairs pairs(f.columns);
+  const TilePairs pairs(f.columns);
   const std::int64_t depth = pieces(f.terms, kTileTerms), width = pairs.width(panel);
   auto* at = reinterpret_cast<bf16*>(to + panel * 2 * f.taps * depth * kTileBytes);
   for (std::int64_t tap = 0; tap < f.taps; ++tap) {

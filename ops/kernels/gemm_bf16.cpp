@@ -1,4 +1,5 @@
 #include <tapestry/core/run/parallel.hpp>
+#include <tapestry/ops/kernels/gemm_amx.hpp>
 #include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/onednn_matmul.hpp>
 #include <tapestry/ops/kernels/scratch.hpp>
@@ -15,26 +16,23 @@ Scratch& scratch() {
   return instance;
 }
 
+// Of products whose terms are cut.
+Scratch& slices_scratch() {
+  static Scratch& instance = *new Scratch;
+  return instance;
+}
+
 // --- how a product is cut ---
 
 // About 20 us of a core each, and few enough columns and terms for what is converted to stay in L2.
 constexpr std::int64_t kTileRows = 128, kTileColumns = 256, kTileTerms = 256;
 
-struct Tiles {
-  Chunks rows, columns;
-  explicit Tiles(const GemmShape& s) : rows(s.m, kTileRows, 16), columns(s.n, kTileColumns, 32) {}
-  std::int64_t count() const { return rows.count() * columns.count(); }
-};
+BatchTiles cut(const GemmShape& s) {
+  return amx_multiplies(s) ? amx_tiles(s) : BatchTiles(s, kTileRows, kTileColumns, 16);
+}
 
-GemmTile tile_of(const GemmShape& s, std::int64_t rows, std::int64_t columns) {
-  return {.m = rows,
-          .n = columns,
-          .k = s.k,
-          .transpose_a = s.transpose_a,
-          .transpose_b = s.transpose_b,
-          .lda = s.transpose_a ? s.m : s.k,
-          .ldb = s.transpose_b ? s.k : s.n,
-          .ldc = s.n};
+std::size_t slice_bytes(const BatchTiles& tiles) {
+  return tiles.slices() == 1 ? 0 : std::size_t(tiles.slices() * tiles.s.m * tiles.s.n) * sizeof(float);
 }
 
 // One matrix on the right for a batch of contiguous ones on the left: their rows form one tall matrix.
@@ -127,37 +125,52 @@ void gemm_bf16(const GemmShape& shape, const bf16* a, const bf16* b, T* c) {
     std::fill_n(c, s.batch * s.m * s.n, T(0.0f));
     return;
   }
-  const Tiles tiles(s);
-  const auto run = [&](std::int64_t index) {
-    const std::int64_t item = index / tiles.count(), tile = index % tiles.count();
-    const std::int64_t i = tile / tiles.columns.count(), j = tile % tiles.columns.count();
-    const std::int64_t row = tiles.rows.begin(i), column = tiles.columns.begin(j);
-    const GemmTile t = tile_of(s, tiles.rows.end(i) - row, tiles.columns.end(j) - column);
-    multiply_tile(t, a + item * s.stride_a + row * (s.transpose_a ? 1 : t.lda),
-                  b + item * s.stride_b + column * (s.transpose_b ? t.ldb : 1),
-                  c + (item * s.m + row) * s.n + column);
-  };
+  const BatchTiles tiles = cut(s);
   // Small ones in groups, for sharing costs some microseconds.
-  constexpr double kShare = 2e6;  // operations
-  const double work = 2.0 * double(s.m) * double(s.n) * double(s.k) / double(tiles.count());
-  parallel_ranges(s.batch * tiles.count(), std::int64_t(std::max(kShare / work, 1.0)),
-                  [&](std::int64_t begin, std::int64_t end) {
-                    for (std::int64_t index = begin; index < end; ++index) run(index);
-                  });
+  const bool by_amx = amx_multiplies(s);
+  const double share = by_amx ? kAmxShare : 2e6;  // operations
+  const auto multiply = [&]<class To>(To* to) {
+    parallel_ranges(tiles.count(), std::int64_t(std::max(share / tiles.work(), 1.0)),
+                    [&](std::int64_t begin, std::int64_t end) {
+                      if (by_amx) {
+                        const Scratch::Piece piece(scratch(), amx_scratch(s));
+                        multiply_by_amx(tiles, begin, end, a, b, to, dtype_of<To>, piece.as<std::byte>());
+                        return;
+                      }
+                      for (std::int64_t index = begin; index < end; ++index) {
+                        const BatchTiles::Tile tile = tiles[index];
+                        multiply_tile(tile.shape, a + tile.a, b + tile.b, to + tile.c);
+                      }
+                    });
+  };
+  if (tiles.slices() == 1) return multiply(c);
+  const std::int64_t size = s.m * s.n;
+  const Scratch::Piece sums(slices_scratch(), slice_bytes(tiles));
+  multiply(sums.as<float>());
+  parallel_ranges(size, 1 << 14, [&](std::int64_t begin, std::int64_t end) {
+    add_slices(sums.as<float>(), tiles.slices(), size, begin, end, c, dtype_of<T>);
+  });
 }
 
 std::size_t reserve_for_gemm_bf16(const GemmShape& shape, DType result) {
   const GemmShape s = joined(shape);
   if (s.m == 0 || s.n == 0 || s.k == 0 || s.batch == 0) return 0;
-  const Tiles tiles(s);
-  const auto last = [](const Chunks& c) { return c.end(c.count() - 1) - c.begin(c.count() - 1); };
   std::size_t bytes = 0, kernels = 0;
-  for (const std::int64_t rows : {tiles.rows.end(0), last(tiles.rows)}) {
-    for (const std::int64_t columns : {tiles.columns.end(0), last(tiles.columns)}) {
-      const GemmTile tile = tile_of(s, rows, columns);
-      bytes = std::max(bytes, scratch_bytes(tile, result));
-      kernels =
-          std::max(kernels, reserve_for_gemm({.m = rows, .n = columns, .k = std::min(s.k, kTileTerms)}));
+  if (amx_multiplies(s)) {
+    bytes = amx_scratch(s);
+    if (const std::size_t sums = slice_bytes(cut(s))) {
+      slices_scratch().reserve(sums, 1);
+      kernels = sums;
+    }
+  } else {
+    const BatchTiles tiles = cut(s);
+    const auto last = [](const Chunks& c) { return c.end(c.count() - 1) - c.begin(c.count() - 1); };
+    for (const std::int64_t rows : {tiles.rows.end(0), last(tiles.rows)}) {
+      for (const std::int64_t columns : {tiles.columns.end(0), last(tiles.columns)}) {
+        bytes = std::max(bytes, scratch_bytes(tiles.shape(rows, columns), result));
+        kernels =
+            std::max(kernels, reserve_for_gemm({.m = rows, .n = columns, .k = std::min(s.k, kTileTerms)}));
+      }
     }
   }
   scratch().reserve(bytes, std::size_t(thread_count()));

@@ -2,6 +2,7 @@
 #include "../support/random_tensor.hpp"
 #include "../support/restore_threads.hpp"
 #include "../support/thrown.hpp"
+#include "../support/use_amx.hpp"
 #include "../support/use_onednn.hpp"
 
 #include <tapestry/core/differentiate.hpp>
@@ -56,9 +57,11 @@ bool same_bits(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
+// AMX's have tests of their own, in gemm_amx.cpp.
 BOOST_FIXTURE_TEST_SUITE(matmul_bf16, RestoreThreads)
 
 BOOST_DATA_TEST_CASE(products_of_all_ranks_and_layouts, boost::unit_test::data::make({false, true}), onednn) {
+  const UseAmx never(kernels::Amx::never);
   const UseOneDnn use(onednn);
   const std::pair<Shape, Shape> shapes[] = {{{2, 3}, {3, 4}},
                                             {{1, 5}, {5, 1}},
@@ -94,6 +97,7 @@ BOOST_DATA_TEST_CASE(products_of_all_ranks_and_layouts, boost::unit_test::data::
 
 BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::data::make({false, true}),
                      onednn) {
+  const UseAmx never(kernels::Amx::never);
   const UseOneDnn use(onednn);
   const Tensor x = drawn({300, 700}, 1), y = drawn({700, 530}, 2);
   for (const DType result : {DType::bf16, DType::f32}) {
@@ -109,6 +113,7 @@ BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::dat
 }
 
 BOOST_AUTO_TEST_CASE(nan_and_infinity_spread) {
+  const UseAmx never(kernels::Amx::never);
   for (const bool onednn : {false, true}) {
     const UseOneDnn use(onednn);
     Tape tape;
