@@ -32,9 +32,9 @@ extern bool (*this_cpu_multiplies_bf16)();
 /// For images of side x side pixels. Throws UsageError for names and numbers that make no sense.
 std::unique_ptr<Model> make_model(const Config& config, std::int64_t side = kCifar10Side);
 Optimizer make_optimizer(const Config& config, StateDict& state);
-/// The average of weights that --ema asks for.
 /// --freeze, of parameters that `state` has.
 std::vector<Freeze> make_freeze(const std::string& list, const StateDict& state);
+/// The average of weights that --ema asks for.
 std::optional<ExponentialMovingAverage> make_average(const Config& config, StateDict& state);
 Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch);
 /// All of them: before data is read and folders are made. load_data() relies on it.

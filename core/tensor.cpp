@@ -1,3 +1,4 @@
+#include <tapestry/core/memory.hpp>
 #include <tapestry/core/tensor.hpp>
 
 #include <algorithm>
@@ -5,30 +6,10 @@
 #include <new>
 #include <ostream>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace tapestry {
 namespace {
 
-// A cache line, and a whole AVX-512 vector.
-constexpr std::align_val_t kAlignment{64};
-// So much memory is asked for in pages of 2 MiB: small ones cost a walk through tables every 4 KiB, in a
-// virtual machine one through two tables, and the hardware's prefetching ends with each.
-constexpr std::size_t kFewLargePages = 8 * 1024 * 1024;
-
-std::shared_ptr<std::byte[]> allocate(std::size_t bytes) {
-  auto* memory = static_cast<std::byte*>(::operator new[](std::max<std::size_t>(bytes, 1), kAlignment));
-#if defined(__linux__)
-  if (bytes >= kFewLargePages) {
-    constexpr std::uintptr_t kPage = 4096;
-    const std::size_t before = std::size_t(-reinterpret_cast<std::uintptr_t>(memory) & (kPage - 1));
-    madvise(memory + before, bytes - before, MADV_HUGEPAGE);  // if the system has none to give, small ones do
-  }
-#endif
-  return {memory, [](std::byte* p) { ::operator delete[](p, kAlignment); }};
-}
+std::shared_ptr<std::byte[]> allocate(std::size_t bytes) { return allocate_lines(bytes); }
 
 template <class T>
 double to_double(T value) {

@@ -109,6 +109,7 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
         "no parameter's name matches '", freeze.pattern, "', which is to be frozen");
   }
   loss_history_.reserve(std::size_t(iterations()));
+  // A resumed run that has frozen something needs it, too: it makes the optimizer's State.
   step_.program(training_types(model, options_.batch_size));
   if (options_.profiler) profile(*options_.profiler);
 }
@@ -124,7 +125,7 @@ void Trainer::profile(Profiler& profiler) {
 void Trainer::freeze() {
   std::vector<std::string> frozen;
   for (const Freeze& freeze : options_.freeze) {
-    if (iteration_ >= freeze.epochs * steps_per_epoch()) frozen.push_back(freeze.pattern);
+    if (iteration_ / steps_per_epoch() >= freeze.epochs) frozen.push_back(freeze.pattern);
   }
   if (frozen == frozen_) return;
   frozen_ = std::move(frozen);

@@ -129,45 +129,59 @@ void product(const kernels::GemmShape& shape, const T* a, const T* b, Result* to
   }
 }
 
-template <class T, class Result = T>
-void multiply(const KernelCall& c) {
-  const Shape &a = c.x[0].type.shape, &b = c.x[1].type.shape;
-  const auto [ta, tb] = flags_for(c.attrs.as<MatmulAttrs>(), a, b);
+/// A batch of products as calls: the innermost axes that go through both operands in even steps are one, the
+/// `outer` ones are gone through.
+struct Calls {
+  Shape batch, steps_a{}, steps_b{};  // in matrices
+  int outer = 0;
+  kernels::GemmShape shape;  // of one call
+};
+Calls calls_of(const Shape& a, const Shape& b, const MatmulAttrs& flags) {
+  const auto [ta, tb] = flags_for(flags, a, b);
   const auto [batch, m, k, n] = product_of(a, b, {ta, tb, {}});
-  if (batch.elements() == 0) return;
-  kernels::GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
-  const T *from_a = c.x[0].as<T>(), *from_b = c.x[1].as<T>();
-  Result* to = c.y.as<Result>();
+  Calls calls{.batch = batch, .shape = {.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb}};
+  kernels::GemmShape& shape = calls.shape;
   if (b.rank() <= 2 && !ta) {  // one matrix for all rows
     shape.m *= batch.elements();
-    return product(shape, from_a, from_b, to);
+    return calls;
   }
-  // In matrices; the innermost batch axes that go through a and b in even steps are one call.
-  const Shape steps_a = rules::broadcast_strides(batch_of(row(a)), batch);
-  const Shape steps_b = rules::broadcast_strides(batch_of(column(b)), batch);
-  int outer = batch.rank();
+  calls.steps_a = rules::broadcast_strides(batch_of(row(a)), batch);
+  calls.steps_b = rules::broadcast_strides(batch_of(column(b)), batch);
   std::int64_t step_a = 0, step_b = 0;
-  for (; outer > 0; --outer) {
-    const int axis = outer - 1;
+  for (calls.outer = batch.rank(); calls.outer > 0; --calls.outer) {
+    const int axis = calls.outer - 1;
     if (batch[axis] == 1) continue;
     if (shape.batch == 1) {
-      step_a = steps_a[axis];
-      step_b = steps_b[axis];
-    } else if (steps_a[axis] != step_a * shape.batch || steps_b[axis] != step_b * shape.batch) {
+      step_a = calls.steps_a[axis];
+      step_b = calls.steps_b[axis];
+    } else if (calls.steps_a[axis] != step_a * shape.batch || calls.steps_b[axis] != step_b * shape.batch) {
       break;
     }
     shape.batch *= batch[axis];
   }
   shape.stride_a = step_a * m * k;
   shape.stride_b = step_b * k * n;
-  for (std::int64_t done = 0; done < batch.elements(); done += shape.batch) {
-    std::int64_t at_a = 0, at_b = 0, rest = done / shape.batch;
+  return calls;
+}
+
+template <class T, class Result = T>
+void multiply(const KernelCall& c) {
+  const auto [batch, steps_a, steps_b, outer, shape] =
+      calls_of(c.x[0].type.shape, c.x[1].type.shape, c.attrs.as<MatmulAttrs>());
+  if (batch.elements() == 0) return;
+  const T *from_a = c.x[0].as<T>(), *from_b = c.x[1].as<T>();
+  Result* to = c.y.as<Result>();
+  std::int64_t calls = 1;
+  for (int axis = 0; axis < outer; ++axis) calls *= batch[axis];
+  for (std::int64_t call = 0; call < calls; ++call) {
+    std::int64_t at_a = 0, at_b = 0, rest = call;
     for (int axis = outer - 1; axis >= 0; --axis) {
       at_a += rest % batch[axis] * steps_a[axis];
       at_b += rest % batch[axis] * steps_b[axis];
       rest /= batch[axis];
     }
-    product(shape, from_a + at_a * m * k, from_b + at_b * k * n, to + done * m * n);
+    product(shape, from_a + at_a * shape.m * shape.k, from_b + at_b * shape.k * shape.n,
+            to + call * shape.batch * shape.m * shape.n);
   }
 }
 
@@ -178,17 +192,9 @@ void run_multiply(const KernelCall& c) {
 }
 
 std::size_t reserve_for(std::span<const Type> x, const Type& y, const Attrs& attrs) {
-  const auto& flags = attrs.as<MatmulAttrs>();
-  const Shape &a = x[0].shape, &b = x[1].shape;
-  const auto [ta, tb] = flags_for(flags, a, b);
-  const auto [batch, m, k, n] = product_of(a, b, flags);
-  kernels::GemmShape shape{.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb};
-  if (x[0].dtype != DType::bf16) {
-    shape.batch = batch.elements();
-    return kernels::reserve_for_gemm(shape);
-  }
-  if (b.rank() <= 2 && !ta) shape.m *= batch.elements();
-  return kernels::reserve_for_gemm_bf16(shape, y.dtype);
+  const kernels::GemmShape shape = calls_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>()).shape;
+  return x[0].dtype == DType::bf16 ? kernels::reserve_for_gemm_bf16(shape, y.dtype)
+                                   : kernels::reserve_for_gemm(shape);
 }
 
 constexpr Op kMatmul{

@@ -4,6 +4,7 @@
 #include <tapestry/core/compile/precision.hpp>
 #include <tapestry/core/compile/verify.hpp>
 #include <tapestry/core/language.hpp>
+#include <tapestry/core/memory.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/profiler.hpp>
 #include <tapestry/core/run/program.hpp>
@@ -12,7 +13,6 @@
 #include <cmath>
 #include <cstring>
 #include <memory>
-#include <new>
 
 namespace tapestry {
 namespace {
@@ -84,15 +84,8 @@ Tensor copy_of(const ConstView& view) {
 
 /// The arena isn't cleared: what is read was written in the same step. Without checks its pages come as they
 /// are first written to.
-struct FreeArena {
-  void operator()(std::byte* memory) const { ::operator delete[](memory, kArenaAlignment); }
-  static constexpr std::align_val_t kArenaAlignment{64};
-};
-using Arena = std::unique_ptr<std::byte[], FreeArena>;
-
-Arena allocate_arena(std::size_t bytes) {
-  bytes = std::max<std::size_t>(bytes, 1);
-  Arena arena(static_cast<std::byte*>(::operator new[](bytes, FreeArena::kArenaAlignment)));
+Lines allocate_arena(std::size_t bytes) {
+  Lines arena = allocate_lines(bytes);
 #ifndef NDEBUG
   std::memset(arena.get(), 0xff, bytes);  // NaN: what nobody wrote is seen
 #endif
@@ -107,7 +100,7 @@ struct Program::Impl {
   CompileOptions options;
   ProgramSummary summary;
   std::vector<Tensor> outputs;
-  Arena arena;
+  Lines arena;
 
   /// A kernel call with its operands' places resolved as far as they are known.
   struct Step {

@@ -184,7 +184,8 @@ bool amx_convolves(const Convolution& c) {
   const ConvShape& s = c.shape;
   if (s.groups != 1 || s.n < kImages) return false;  // fewer images would leave rows of tiles empty
   // 16 channels leave half of the terms empty, and oneDNN is faster there by two fifths.
-  return std::max(s.cin, s.cout) > 16 || folds(s) || !onednn_convolves(c);
+  const bool folded = c.part != ConvPart::images && folds(s);
+  return std::max(s.cin, s.cout) > 16 || folded || !onednn_convolves(c);
 }
 
 void convolve_by_amx(const Convolution& c, const void* a, const void* b, void* to) {

@@ -1,5 +1,8 @@
 #include <tapestry/ops/kernels/conv_amx_steps.hpp>
 
+#include <algorithm>
+#include <cstring>
+
 #if defined(__x86_64__)
 
 #include <hwy/base.h>
@@ -79,17 +82,8 @@ class Filters {
   // left empty.
   void pack_images(std::int64_t image, std::int64_t count, std::int64_t y, std::int64_t end,
                    std::int64_t& next) {
-    std::int64_t first = b.down.sources, last = -1;
-    for (std::int64_t row = y; row < end; ++row) {
-      for (std::int64_t tap = 0; tap < b.down.taps; ++tap) {
-        const std::int64_t source = b.down.source(row, tap);
-        if (source < 0) continue;
-        first = std::min(first, source);
-        last = std::max(last, source);
-      }
-    }
     const std::int64_t size = b.row.size;
-    for (next = std::max(next, first); next <= last; ++next) {
+    for (next = std::max(next, b.down.first(y)); next <= b.down.last(end - 1); ++next) {
       for (std::int64_t group = 0; group * kTileTerms < count; ++group)
         pack_row(b.row, b.images + ((image + group * kTileTerms) * b.down.sources + next) * size,
                  b.down.sources * size, std::min(count - group * kTileTerms, kTileTerms), b.across.sources,

@@ -1,5 +1,8 @@
 #include <tapestry/ops/kernels/conv_amx_steps.hpp>
 
+#include <algorithm>
+#include <cstring>
+
 #if defined(__x86_64__)
 
 #include <hwy/base.h>
@@ -49,14 +52,8 @@ class Forward {
   void run() {
     std::int64_t next = 0;  // the first row of sources that is not packed yet
     for (std::int64_t y = b.begin; y < b.end; ++y) {
-      std::int64_t first = b.down.sources, last = -1;
-      for (std::int64_t tap = 0; tap < b.down.taps; ++tap) {
-        const std::int64_t row = b.down.source(y, tap);
-        if (row < 0) continue;
-        first = std::min(first, row);
-        last = std::max(last, row);
-      }
-      for (next = std::max(next, first); next <= last; ++next) pack_row(b, next, packed(next));
+      for (next = std::max(next, b.down.first(y)); next <= b.down.last(y); ++next)
+        pack_row(b, next, packed(next));
       const TilePairs pairs(b.columns);
       const std::byte* filters = b.filters;
       for (std::int64_t pair = 0; pair < pairs.count; ++pair) {

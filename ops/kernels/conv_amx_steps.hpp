@@ -6,6 +6,7 @@
 
 #include <tapestry/core/dtype.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -27,6 +28,18 @@ struct Axis {
       place = from / stride;
     }
     return place >= 0 && place < sources ? place : -1;
+  }
+  /// Bounds that grow with the target: this one and those after it have no sources below first(), this one
+  /// and those before it none above last(). Rows are packed once, in order, whatever a target at a border
+  /// leaves out.
+  std::int64_t first(std::int64_t target) const {
+    if (!gradient) return std::max<std::int64_t>(target * stride - lo, 0);
+    return (std::max<std::int64_t>(target + lo - (taps - 1) * dilation, 0) + stride - 1) / stride;
+  }
+  std::int64_t last(std::int64_t target) const {
+    const std::int64_t place =
+        gradient ? (target + lo) / stride : target * stride + (taps - 1) * dilation - lo;
+    return std::min(place, sources - 1);
   }
   /// From one target to the next whose sources are the next, too.
   std::int64_t targets_apart() const { return gradient ? stride : 1; }

@@ -1,4 +1,8 @@
+#include <tapestry/ops/kernels/amx.hpp>
 #include <tapestry/ops/kernels/gemm_amx.hpp>
+
+#include <algorithm>
+#include <cstring>
 
 #if defined(__x86_64__)
 
@@ -9,10 +13,6 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #endif
-
-HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
-
-#include <tapestry/ops/kernels/amx_pack-inl.hpp>
 
 namespace tapestry::kernels {
 namespace {
@@ -26,7 +26,7 @@ constexpr std::int64_t kAhead = 8;        // rows, or halves of cache lines, tha
 
 constexpr std::int64_t kSliced = 256 * 512;  // elements of which slices are cheap to add up
 
-std::int64_t aligned(std::int64_t size) { return pieces(size, 32) * 32; }
+std::int64_t aligned(std::int64_t size) { return (size + 31) / 32 * 32; }
 
 /// Where a tile's operands are packed and its sums are kept.
 struct Memory {
@@ -42,6 +42,16 @@ struct Memory {
     bytes = std::size_t(left_bytes + right_bytes + (k > terms ? aligned(m) * aligned(n) * 4 : 0));
   }
 };
+
+}  // namespace
+}  // namespace tapestry::kernels
+
+HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
+
+#include <tapestry/ops/kernels/amx_pack-inl.hpp>
+
+namespace tapestry::kernels {
+namespace {
 
 /// Two rows of words as pairs of them.
 inline void interleave(__m512i a, __m512i b, __m512i& first, __m512i& second) {
@@ -259,9 +269,16 @@ void add_slices(const float* sums, std::int64_t slices, std::int64_t size, std::
   to == DType::f32 ? run(static_cast<float*>(c)) : run(static_cast<bf16*>(c));
 }
 
+}  // namespace tapestry::kernels
+
+HWY_POP_ATTRIBUTES
+
+// For any CPU.
+namespace tapestry::kernels {
+
 bool amx_multiplies(const GemmShape& s) {
   // For fewer rows it doesn't pay to pack the operand on the right, unless that is small.
-  return amx_use() != Amx::never && (s.m >= kTileRows || s.n * s.k <= 64 * 64);
+  return amx_use() != Amx::never && (s.m >= 16 || s.n * s.k <= 64 * 64);
 }
 
 BatchTiles amx_tiles(const GemmShape& s) {
@@ -290,8 +307,6 @@ std::size_t amx_scratch(const GemmShape& s) {
 }
 
 }  // namespace tapestry::kernels
-
-HWY_POP_ATTRIBUTES
 
 #else
 

@@ -51,7 +51,16 @@ std::vector<ConvShape> shapes() {
            {16, 2, 2, 3, 5, 5, 4, 3},      // windows larger than the images
            {16, 4, 4, 5, 2, 2, 6, 4},      // windows outside of the images
            {16, 12, 13, 32, 3, 3, 32, 1},  // several bands of rows
-           {40, 8, 30, 30, 3, 2, 20, 1}})
+           {40, 8, 30, 30, 3, 2, 20, 1},
+           // many rows at a time, of which some have no sources, or fewer than their neighbours
+           {256, 6, 5, 17, 1, 1, 18, 0, 2},
+           {256, 8, 5, 17, 2, 2, 18, 1, 1, 2},
+           {256, 6, 4, 17, 2, 2, 18, 4},
+           {256, 7, 4, 17, 2, 2, 18, 0, 3},
+           {256, 5, 4, 17, 1, 1, 18, 1},
+           {16, 40, 3, 17, 3, 3, 18, 3, 1, 3},
+           {16, 16, 48, 17, 3, 3, 18, 3, 1, 3},
+           {16, 16, 48, 17, 1, 1, 18, 1}})
     all.push_back(shape(s));
   ConvShape sides = all[1];  // padded below and to the right only
   all.push_back(with_results(sides, 3, 1));
