@@ -22,6 +22,7 @@
 #include <tapestry/core/io/npy.hpp>
 #include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/core/language.hpp>
+#include <tapestry/core/memory.hpp>
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/registry.hpp>
 #include <tapestry/core/remat.hpp>

@@ -1,5 +1,6 @@
 // Convolutions of images and their two adjoints, row-major and channels last: images [n, h, w, cin], filters
-// [kh, kw, cin / groups, cout], results [n, oh, ow, cout]. oneDNN computes them where it is in use and has a
+// [kh, kw, cin / groups, cout], results [n, oh, ow, cout]. 3x3 windows go by Winograd's minimal filtering
+// where it pays, bf16 by AMX where the CPU has it; oneDNN computes the others where it is in use and has a
 // kernel for it; elsewhere they are matrix products of unfolded images. The batch is cut into slices that
 // follow from the shape alone and sums over the batch are added up in a fixed tree, so the number of threads
 // changes no bit.

@@ -135,6 +135,8 @@ class Filters {
       if (kRows & 2 && kColumns == 2) f.template operator()<3>();
     };
     if (p.first) {
+      // Those that there are no tiles for are added up with the others.
+      if (kRows != 3 || kColumns != 2) std::memset(p.sums, 0, 4 * kTileBytes);
       each([&]<int kTile>() { tiles_.template zero<kTile>(); });
     } else {
       each([&]<int kTile>() { tiles_.template load<kTile>(p.sums + kTile * kTileFloats); });

@@ -1,6 +1,6 @@
-// Matrix products of bf16 matrices, summed in f32: by oneDNN where it is present, otherwise by our f32
-// kernels on blocks of the operands converted. Tiles follow from the shape alone, so the number of threads
-// changes no bit; oneDNN and our kernels sum in different orders.
+// Matrix products of bf16 matrices, summed in f32: by AMX where the CPU has it, else by oneDNN where it is
+// present, otherwise by our f32 kernels on blocks of the operands converted. Tiles follow from the shape
+// alone, so the number of threads changes no bit; these ways sum in different orders.
 #pragma once
 
 #include <tapestry/core/dtype.hpp>

@@ -255,9 +255,10 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
 }  // namespace
 
 std::optional<LoopPlan> make_plan(const Loop& loop, Use use) {
-  // Segments add up in another order than sweeps do.
-  const auto sums = [](const LoopOutput& output) { return output.reduce == Reduce::sum; };
-  const bool may_differ = loop.row || std::ranges::any_of(loop.outputs, sums);
+  // Segments add up in another order than sweeps do, and where the CPU rounds to bf16 subnormal numbers are
+  // 0.
+  const auto differs = [](const LoopOutput& o) { return o.reduce == Reduce::sum || o.dtype == DType::bf16; };
+  const bool may_differ = loop.row || std::ranges::any_of(loop.outputs, differs);
   const bool few = loop.extents.elements() <= kFewElements;
   return plan_of(loop, assembles() && (use == Use::often || may_differ || !few));
 }
