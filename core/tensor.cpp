@@ -2,14 +2,10 @@
 #include <tapestry/core/tensor.hpp>
 
 #include <algorithm>
-#include <cstdint>
-#include <new>
 #include <ostream>
 
 namespace tapestry {
 namespace {
-
-std::shared_ptr<std::byte[]> allocate(std::size_t bytes) { return allocate_lines(bytes); }
 
 template <class T>
 double to_double(T value) {
@@ -43,7 +39,7 @@ std::ostream& operator<<(std::ostream& out, const Type& type) {
 
 Tensor::Tensor(DType dtype, const Shape& shape) : type_{dtype, shape}, elements_(shape.elements()) {
   for (const std::int64_t extent : shape) require(extent >= 0, "a tensor can't have the shape ", shape);
-  buffer_ = allocate(bytes());
+  buffer_ = allocate_lines(bytes());
   std::memset(buffer_.get(), 0, bytes());
 }
 
@@ -62,7 +58,7 @@ void Tensor::check_dtype(DType wanted) const {
 
 void* Tensor::mutable_data() {
   if (buffer_.use_count() > 1) {
-    auto fresh = allocate(bytes());
+    std::shared_ptr<std::byte[]> fresh = allocate_lines(bytes());
     std::memcpy(fresh.get(), buffer_.get(), bytes());
     buffer_ = std::move(fresh);
   }

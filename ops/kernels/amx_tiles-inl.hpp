@@ -12,6 +12,12 @@
 
 #include <immintrin.h>
 
+// GCC 12 takes what its own intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#endif
+
 namespace tapestry::kernels {
 
 inline constexpr std::int64_t kTileRows = 16, kTileTerms = 32, kTileColumns = 16;
@@ -83,6 +89,25 @@ class EmulatedTiles {
  private:
   float tiles_[8][16][16];
 };
+
+/// Calls f<tile>() for the tiles of the sums of kRows by kColumns tiles: see add_tile_products().
+template <int kRows, int kColumns, class F>
+inline __attribute__((always_inline)) void each_sum(const F& f) {
+  f.template operator()<0>();
+  if constexpr (kColumns == 2) f.template operator()<1>();
+  if constexpr (kRows & 2) f.template operator()<2>();
+  if constexpr (kRows & 2 && kColumns == 2) f.template operator()<3>();
+}
+
+/// Calls f<rows, columns>() for one or two tiles of each, as add_tile_products() counts them.
+template <class F>
+inline void with_sums(std::int64_t rows, std::int64_t columns, const F& f) {
+  if (rows == 2) {
+    columns == 2 ? f.template operator()<3, 2>() : f.template operator()<3, 1>();
+  } else {
+    columns == 2 ? f.template operator()<1, 2>() : f.template operator()<1, 1>();
+  }
+}
 
 /// sums (two tiles by kColumns) += two left tiles by kColumns right ones, `count` times; the tiles of a step
 /// follow one another, those of the left operand `left_step` bytes from step to step. The sums are in tiles

@@ -28,6 +28,15 @@ bool by_winograd(const Convolution& c) {
   return std::min(s.cin, s.cout) >= 24;
 }
 
+enum class Way : std::uint8_t { winograd, amx, onednn, depthwise, unfolded };
+
+Way way_of(const Convolution& c) {
+  if (by_winograd(c)) return Way::winograd;
+  if (amx_convolves(c)) return Way::amx;
+  if (onednn_convolves(c)) return Way::onednn;
+  return is_depthwise(c.shape) ? Way::depthwise : Way::unfolded;
+}
+
 std::int64_t elements(const Convolution& c) {
   const ConvShape& s = c.shape;
   return c.part == ConvPart::results ? s.results() : c.part == ConvPart::images ? s.images() : s.filters();
@@ -73,31 +82,47 @@ void convolve(const Convolution& c, const void* a, const void* b, void* to) {
     std::memset(to, 0, std::size_t(count) * size_of(c.to));
     return;
   }
-  if (by_winograd(c)) return convolve_winograd(c, a, b, to);
-  if (amx_convolves(c)) return convolve_by_amx(c, a, b, to);
-  if (convolve_by_onednn(c, a, b, to)) return;
-  if (is_depthwise(c.shape)) return convolve_depthwise(c, a, b, to);
-  convolve_unfolded(c, a, b, to);
+  switch (way_of(c)) {
+    case Way::winograd:
+      return convolve_winograd(c, a, b, to);
+    case Way::amx:
+      return convolve_by_amx(c, a, b, to);
+    case Way::onednn:
+      return convolve_by_onednn(c, a, b, to);
+    case Way::depthwise:
+      return convolve_depthwise(c, a, b, to);
+    case Way::unfolded:
+      return convolve_unfolded(c, a, b, to);
+  }
 }
 
 std::size_t reserve_for_convolution(const Convolution& c) {
   if (elements(c) == 0 || c.shape.n == 0 || c.shape.cin == 0 || c.shape.results() == 0) return 0;
-  const bool minimal = by_winograd(c), amx = !minimal && amx_convolves(c);
-  const bool onednn = !minimal && !amx && onednn_convolves(c);
-  const bool unfolds = !minimal && !amx && !onednn && !is_depthwise(c.shape);
-  const ConvMemory memory = minimal   ? winograd_memory(c)
-                            : amx     ? amx_memory(c)
-                            : onednn  ? onednn_memory(c)
-                            : unfolds ? unfolded_memory(c)
-                                      : depthwise_memory(c);
+  const Way way = way_of(c);
+  const ConvMemory memory = [&] {
+    switch (way) {
+      case Way::winograd:
+        return winograd_memory(c);
+      case Way::amx:
+        return amx_memory(c);
+      case Way::onednn:
+        return onednn_memory(c);
+      case Way::depthwise:
+        return depthwise_memory(c);
+      case Way::unfolded:
+        break;
+    }
+    return unfolded_memory(c);
+  }();
   const auto threads = std::size_t(thread_count());
   chunk_scratch().reserve(memory.chunk, threads);
   whole_scratch().reserve(memory.whole, 1);
   const ConvShape& s = c.shape;
   const std::int64_t terms = s.taps() * s.cin_each();
   return memory.chunk * threads + memory.whole +
-         (unfolds ? reserve_for_gemm({.m = 256, .n = std::max(s.cout, terms), .k = std::max(s.cout, terms)})
-                  : 0);
+         (way == Way::unfolded
+              ? reserve_for_gemm({.m = 256, .n = std::max(s.cout, terms), .k = std::max(s.cout, terms)})
+              : 0);
 }
 
 }  // namespace tapestry::kernels

@@ -9,9 +9,8 @@ namespace {
 
 using namespace conv_amx;
 
-constexpr std::int64_t kImages = 16;                     // of a tile's rows
-constexpr std::int64_t kGroup = 32;                      // images that are the terms of a product
-constexpr std::int64_t kLarge = std::int64_t{32} << 20;  // bytes
+constexpr std::int64_t kImages = 16;  // of a tile's rows
+constexpr std::int64_t kGroup = 32;   // images that are the terms of a product
 
 std::int64_t divided_up(std::int64_t x, std::int64_t by) { return (x + by - 1) / by; }
 
@@ -30,23 +29,22 @@ SourceRow images_row(const ConvShape& s) {
   return folds(s) ? SourceRow{size, -s.lo_w * s.cin, s.stride_w * s.cin} : SourceRow{size, 0, s.cin};
 }
 
-Axis down(const ConvShape& s, bool gradient) {
-  return {.sources = gradient ? s.oh : s.h,
-          .targets = gradient ? s.h : s.oh,
-          .taps = s.kh,
-          .stride = s.stride_h,
-          .dilation = s.dilation_h,
-          .lo = s.lo_h,
+/// From images to results, or from results' gradients to images'.
+Axis axis(std::int64_t images, std::int64_t results, std::int64_t taps, std::int64_t stride,
+          std::int64_t dilation, std::int64_t lo, bool gradient) {
+  return {.sources = gradient ? results : images,
+          .targets = gradient ? images : results,
+          .taps = taps,
+          .stride = stride,
+          .dilation = dilation,
+          .lo = lo,
           .gradient = gradient};
 }
+Axis down(const ConvShape& s, bool gradient) {
+  return axis(s.h, s.oh, s.kh, s.stride_h, s.dilation_h, s.lo_h, gradient);
+}
 Axis across(const ConvShape& s, bool gradient) {
-  return {.sources = gradient ? s.ow : s.w,
-          .targets = gradient ? s.w : s.ow,
-          .taps = s.kw,
-          .stride = s.stride_w,
-          .dilation = s.dilation_w,
-          .lo = s.lo_w,
-          .gradient = gradient};
+  return axis(s.w, s.ow, s.kw, s.stride_w, s.dilation_w, s.lo_w, gradient);
 }
 
 /// Results from images, or images' gradients from results' gradients.
@@ -95,8 +93,7 @@ struct Forward {
                .filters = packed,
                .rows = rows.as<std::byte>(),
                .to = static_cast<std::byte*>(to) + first * image,
-               // What no cache would keep until it is read.
-               .past_caches = s.n * image >= kLarge},
+               .past_caches = exceeds_caches(s.n * image)},
               c.to);
     });
   }

@@ -7,12 +7,6 @@
 
 #include <hwy/base.h>
 
-// GCC 12 takes what its own intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
 
 #include <tapestry/ops/kernels/conv_amx-inl.hpp>
@@ -110,12 +104,10 @@ class Filters {
     float* sums = b.sums;
     for (std::int64_t i = 0; i < left_pairs_.count; ++i) {
       for (std::int64_t j = 0; j < right_pairs_.count; ++j) {
-        const bool tall = left_pairs_.width(i) == 2, wide = right_pairs_.width(j) == 2;
         for (std::int64_t tap = 0; tap < b.down.taps * b.across.taps; ++tap, sums += 4 * kTileFloats) {
           const Place place{i, j, tap / b.across.taps, tap % b.across.taps, groups, y, end, first, sums};
-          tall   ? wide ? add_tap<3, 2>(place) : add_tap<3, 1>(place)
-            : wide ? add_tap<1, 2>(place)
-                 : add_tap<1, 1>(place);
+          with_sums(left_pairs_.width(i), right_pairs_.width(j),
+                    [&]<int kRows, int kColumns>() { add_tap<kRows, kColumns>(place); });
         }
       }
     }
@@ -128,18 +120,13 @@ class Filters {
   };
   template <int kRows, int kColumns>
   void add_tap(const Place& p) {
-    const auto each = [&](const auto& f) __attribute__((always_inline)) {
-      f.template operator()<0>();
-      if (kColumns == 2) f.template operator()<1>();
-      if (kRows & 2) f.template operator()<2>();
-      if (kRows & 2 && kColumns == 2) f.template operator()<3>();
-    };
     if (p.first) {
       // Those that there are no tiles for are added up with the others.
       if (kRows != 3 || kColumns != 2) std::memset(p.sums, 0, 4 * kTileBytes);
-      each([&]<int kTile>() { tiles_.template zero<kTile>(); });
+      each_sum<kRows, kColumns>([&]<int kTile>() { tiles_.template zero<kTile>(); });
     } else {
-      each([&]<int kTile>() { tiles_.template load<kTile>(p.sums + kTile * kTileFloats); });
+      each_sum<kRows, kColumns>(
+          [&]<int kTile>() { tiles_.template load<kTile>(p.sums + kTile * kTileFloats); });
     }
     // The results whose tap lies inside: a range, for sources grow with targets.
     std::int64_t x = 0, x_end = b.across.targets;
@@ -159,7 +146,8 @@ class Filters {
         }
       }
     }
-    each([&]<int kTile>() { tiles_.template store<kTile>(p.sums + kTile * kTileFloats); });
+    each_sum<kRows, kColumns>(
+        [&]<int kTile>() { tiles_.template store<kTile>(p.sums + kTile * kTileFloats); });
   }
 
   const FilterBlock& b;
@@ -172,7 +160,7 @@ class Filters {
 
 template <class To>
 void write_gradients(const FilterSums& s) {
-  const TilePairs left(s.cin), right(s.cout);
+  const TilePairs right(s.cout);
   for (std::int64_t tap = s.begin; tap < s.end; ++tap) {
     for (std::int64_t row = 0; row < s.cin; ++row) {
       To* const to = static_cast<To*>(s.filters) + (tap * s.cin + row) * s.cout;

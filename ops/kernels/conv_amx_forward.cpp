@@ -7,12 +7,6 @@
 
 #include <hwy/base.h>
 
-// GCC 12 takes what its own intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-
 HWY_PUSH_ATTRIBUTES("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")
 
 #include <tapestry/ops/kernels/conv_amx-inl.hpp>
@@ -83,10 +77,7 @@ class Forward {
   template <int kColumns>
   void two_targets(std::int64_t y, std::int64_t x0, std::int64_t x1, std::int64_t pair,
                    const std::byte* filters) {
-    tiles_.template zero<0>();
-    tiles_.template zero<1>();
-    tiles_.template zero<2>();
-    tiles_.template zero<3>();
+    each_sum<3, kColumns>([&]<int kTile>() { tiles_.template zero<kTile>(); });
     const std::int64_t tap_bytes = depth_ * kColumns * kTileBytes, pixel = depth_ * kTileBytes;
     for (std::int64_t i = 0; i < b.down.taps; ++i) {
       const std::int64_t source = b.down.source(y, i);
@@ -108,12 +99,7 @@ class Forward {
       }
     }
     alignas(64) float sums[4][kTileFloats];
-    tiles_.template store<0>(sums[0]);
-    if (kColumns == 2) tiles_.template store<1>(sums[1]);
-    if (x1 >= 0) {
-      tiles_.template store<2>(sums[2]);
-      if (kColumns == 2) tiles_.template store<3>(sums[3]);
-    }
+    each_sum<3, kColumns>([&]<int kTile>() { tiles_.template store<kTile>(sums[kTile]); });
     const std::int64_t column = pair * 2 * kTileColumns,
                        count = std::min<std::int64_t>(b.columns - column, 32);
     const std::int64_t image = b.down.targets * b.across.targets * b.columns;

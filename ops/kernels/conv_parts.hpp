@@ -7,6 +7,9 @@
 
 namespace tapestry::kernels {
 
+/// Whether so many bytes are more than caches would keep until they are read.
+constexpr bool exceeds_caches(std::int64_t bytes) { return bytes >= std::int64_t{32} << 20; }
+
 /// Memory for the chunk at work on a thread, and for a convolution as a whole.
 Scratch& chunk_scratch();
 Scratch& whole_scratch();
@@ -27,16 +30,16 @@ void convolve_winograd(const Convolution& c, const void* a, const void* b, void*
 bool amx_convolves(const Convolution& c);
 void convolve_by_amx(const Convolution& c, const void* a, const void* b, void* to);
 
-/// By oneDNN: false if it has no kernel for this, or isn't in use. f32 and bf16.
-bool convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to);
-/// 0 bytes in both if it has no kernel for this.
+/// By oneDNN, where onednn_convolves(): it is in use and has a kernel for this. f32 and bf16.
+bool onednn_convolves(const Convolution& c);
+void convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to);
+
 struct ConvMemory {
   std::size_t chunk = 0, whole = 0;
 };
 ConvMemory winograd_memory(const Convolution& c);
 ConvMemory amx_memory(const Convolution& c);
 ConvMemory onednn_memory(const Convolution& c);
-bool onednn_convolves(const Convolution& c);
 
 /// By matrix products of unfolded images.
 void convolve_unfolded(const Convolution& c, const void* a, const void* b, void* to);

@@ -8,12 +8,6 @@
 
 #include <hwy/base.h>
 
-// GCC 12 takes what its own intrinsics leave undefined on purpose for a mistake (GCC bug 105593).
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
-
 namespace tapestry::kernels {
 namespace {
 
@@ -172,21 +166,13 @@ class Product {
   void multiply() {
     for (std::int64_t i = 0; i < rows_.count; ++i) {
       for (std::int64_t j = 0; j < columns_.count; ++j) {
-        const bool tall = rows_.width(i) == 2, wide = columns_.width(j) == 2;
-        tall   ? wide ? multiply<3, 2>(i, j) : multiply<3, 1>(i, j)
-          : wide ? multiply<1, 2>(i, j)
-               : multiply<1, 1>(i, j);
+        with_sums(rows_.width(i), columns_.width(j),
+                  [&]<int kRows, int kColumns>() { multiply<kRows, kColumns>(i, j); });
       }
     }
   }
   template <int kRows, int kColumns>
   void multiply(std::int64_t i, std::int64_t j) {
-    const auto each = [&](const auto& f) __attribute__((always_inline)) {
-      f.template operator()<0>();
-      if (kColumns == 2) f.template operator()<1>();
-      if (kRows & 2) f.template operator()<2>();
-      if (kRows & 2 && kColumns == 2) f.template operator()<3>();
-    };
     if (last_) {
       // Fetched while the products are added.
       const To* to = c_ + i * 32 * t.ldc + j * 32;
@@ -198,19 +184,21 @@ class Product {
     }
     float* const kept = memory_.sums + (i * columns_.count + j) * 4 * kTileFloats;
     if (first_) {
-      each([&]<int kTile>() { tiles_.template zero<kTile>(); });
+      each_sum<kRows, kColumns>([&]<int kTile>() { tiles_.template zero<kTile>(); });
     } else {
-      each([&]<int kTile>() { tiles_.template load<kTile>(kept + kTile * kTileFloats); });
+      each_sum<kRows, kColumns>(
+          [&]<int kTile>() { tiles_.template load<kTile>(kept + kTile * kTileFloats); });
     }
     constexpr std::int64_t kWidth = kRows & 2 ? 2 : 1;
     add_tile_products<kRows, kColumns>(tiles_, left(i), left(i) + kTileBytes, kWidth * kTileBytes, right(j),
                                        steps_);
     if (!last_) {
-      each([&]<int kTile>() { tiles_.template store<kTile>(kept + kTile * kTileFloats); });
+      each_sum<kRows, kColumns>(
+          [&]<int kTile>() { tiles_.template store<kTile>(kept + kTile * kTileFloats); });
       return;
     }
     alignas(64) float sums[4][kTileFloats];
-    each([&]<int kTile>() { tiles_.template store<kTile>(sums[kTile]); });
+    each_sum<kRows, kColumns>([&]<int kTile>() { tiles_.template store<kTile>(sums[kTile]); });
     const std::int64_t columns = std::min<std::int64_t>(t.n - j * 32, 32);
     for (std::int64_t tile = 0; tile < kWidth; ++tile) {
       const std::int64_t row = i * 32 + tile * kTileRows, rows = std::min(t.m - row, kTileRows);

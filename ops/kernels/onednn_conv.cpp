@@ -5,7 +5,7 @@
 
 namespace tapestry::kernels {
 
-bool convolve_by_onednn(const Convolution&, const void*, const void*, void*) { return false; }
+void convolve_by_onednn(const Convolution&, const void*, const void*, void*) {}
 bool onednn_convolves(const Convolution&) { return false; }
 ConvMemory onednn_memory(const Convolution&) { return {}; }
 
@@ -214,15 +214,10 @@ const Plan* plan_of(const Convolution& c) {
 
 bool onednn_convolves(const Convolution& c) { return plan_of(c) != nullptr; }
 
-ConvMemory onednn_memory(const Convolution& c) {
-  const Plan* plan = plan_of(c);
-  return plan ? plan->memory_of(c.part) : ConvMemory{};
-}
+ConvMemory onednn_memory(const Convolution& c) { return plan_of(c)->memory_of(c.part); }
 
-bool convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to) {
-  const Plan* plan = plan_of(c);
-  if (plan) plan->run(c, a, b, to);
-  return plan != nullptr;
+void convolve_by_onednn(const Convolution& c, const void* a, const void* b, void* to) {
+  plan_of(c)->run(c, a, b, to);
 }
 
 }  // namespace tapestry::kernels

@@ -23,8 +23,7 @@ std::atomic<Winograd>& use() {
   return value;
 }
 
-constexpr std::int64_t kLarge = std::int64_t{32} << 20;  // bytes
-constexpr std::int64_t kLine = 16;                       // words of a cache line
+constexpr std::int64_t kLine = 16;  // words of a cache line
 
 std::int64_t rounded_up(std::int64_t x, std::int64_t to) { return (x + to - 1) / to * to; }
 
@@ -82,8 +81,7 @@ struct Forward {
     auto* const turned = whole.as<float>();
     void* const zero = whole.after<void>(bytes_of(panels * panel));
     std::memset(zero, 0, zeros());
-    // What no cache would keep until it is read.
-    const bool past_caches = s.n * out.h * out.w * out.channels * std::int64_t(size_of(c.to)) >= kLarge;
+    const bool past_caches = exceeds_caches(s.n * out.h * out.w * out.channels * std::int64_t(size_of(c.to)));
     const FilterView view{.filters = filters,
                           .terms = in.channels,
                           .columns = out.channels,

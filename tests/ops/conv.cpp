@@ -45,22 +45,6 @@ std::vector<ConvShape> shapes() {
   return all;
 }
 
-void check(const Convolution& c) {
-  Operands o = operands(c);
-  kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
-  const Expected e = expected(c.part, c.shape, o.a, o.b);
-  const double sum_eps = c.from == DType::f64 ? 0x1p-53 : 0x1p-24,
-               round_eps = c.to == DType::bf16 ? 0x1p-8 : 0;
-  for (std::size_t i = 0; i < e.values.size(); ++i) {
-    const double value = o.to.at(std::int64_t(i));
-    const double bound = (e.terms[i] + 1) * sum_eps * e.sizes[i] + round_eps * std::abs(e.values[i]) * 1.01;
-    if (!(std::abs(value - e.values[i]) <= bound)) {
-      BOOST_ERROR(name(c) << ": element " << i << " is " << value << ", not " << e.values[i]);
-      return;
-    }
-  }
-}
-
 std::vector<Convolution> convolutions() {
   std::vector<Convolution> all;
   for (const ConvShape& s : shapes()) {
@@ -96,29 +80,20 @@ BOOST_AUTO_TEST_SUITE(conv)
 BOOST_AUTO_TEST_CASE(ours_equal_loops) {
   const UseWinograd never(Winograd::never);
   const UseOneDnn without(false);
-  for (const Convolution& c : convolutions()) check(c);
+  for (const Convolution& c : convolutions()) check_direct(c);
 }
 
 BOOST_AUTO_TEST_CASE(those_of_onednn_equal_loops) {
   const UseWinograd never(Winograd::never);
   const UseOneDnn with(true);
-  for (const Convolution& c : convolutions()) check(c);
+  for (const Convolution& c : convolutions()) check_direct(c);
 }
 
 BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
   const UseWinograd never(Winograd::never);
   for (const bool onednn : {false, true}) {
     const UseOneDnn use(onednn);
-    for (const Convolution& c : convolutions()) {
-      Tensor first;
-      for (const int threads : {1, 2, 3, 4, 8}) {
-        const Threads use_threads(threads);
-        Operands o = operands(c);
-        kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
-        if (threads == 1) first = o.to;
-        if (!identical(first, o.to)) BOOST_ERROR(name(c) << ": other bits with " << threads << " threads");
-      }
-    }
+    check_that_threads_change_no_bit(convolutions());
   }
 }
 

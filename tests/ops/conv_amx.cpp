@@ -78,23 +78,6 @@ std::vector<Convolution> convolutions() {
   return all;
 }
 
-void check(const Convolution& c) {
-  Operands o = operands(c);
-  kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
-  const Expected e = expected(c.part, c.shape, o.a, o.b);
-  for (std::size_t i = 0; i < e.values.size(); ++i) {
-    const double value = o.to.at(std::int64_t(i));
-    // Products of bf16 are exact in f32; each addition may round, and so may the result.
-    const double rounding = c.to == DType::bf16 ? 0x1p-8 : 0;
-    const double bound = (e.terms[i] + 1) * 0x1p-24 * e.sizes[i] + rounding * std::abs(e.values[i]) * 1.01;
-    if (!(std::abs(value - e.values[i]) <= bound)) {
-      BOOST_ERROR(name(c) << ": element " << i << " is " << value << ", not " << e.values[i] << " within "
-                          << bound);
-      return;
-    }
-  }
-}
-
 boost::test_tools::assertion_result cpu_multiplies(boost::unit_test::test_unit_id) {
   return kernels::cpu_multiplies_bf16();
 }
@@ -116,28 +99,19 @@ BOOST_AUTO_TEST_SUITE(conv_amx, *utf::precondition(cpu_multiplies))
 BOOST_AUTO_TEST_CASE(they_equal_loops, *utf::precondition(cpu_has_amx)) {
   const OnlyAmx only;
   const UseAmx use(Amx::where_it_is);
-  for (const Convolution& c : convolutions()) check(c);
+  for (const Convolution& c : convolutions()) check_direct(c);
 }
 
 BOOST_AUTO_TEST_CASE(emulated_they_equal_loops) {
   const OnlyAmx only;
   const UseAmx use(Amx::emulated);
-  for (const Convolution& c : convolutions()) check(c);
+  for (const Convolution& c : convolutions()) check_direct(c);
 }
 
 BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
   const OnlyAmx only;
   const UseAmx use(any());
-  for (const Convolution& c : convolutions()) {
-    Tensor first;
-    for (const int threads : {1, 2, 3, 8}) {
-      const Threads use_threads(threads);
-      Operands o = operands(c);
-      kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
-      if (threads == 1) first = o.to;
-      if (!identical(first, o.to)) BOOST_ERROR(name(c) << ": other bits with " << threads << " threads");
-    }
-  }
+  check_that_threads_change_no_bit(convolutions());
 }
 
 // Not of a window that does not read it, nor of another image.
@@ -167,7 +141,8 @@ BOOST_AUTO_TEST_CASE(nan_stays_in_its_windows) {
 BOOST_AUTO_TEST_CASE(once_reserved_nothing_is_allocated) {
   const OnlyAmx only;
   const UseAmx use(any());
-  check({ConvPart::results, shape({16, 3, 3, 8, 3, 3, 8, 1}), DType::bf16, DType::f32});  // wakes threads
+  check_direct(
+      {ConvPart::results, shape({16, 3, 3, 8, 3, 3, 8, 1}), DType::bf16, DType::f32});  // wakes threads
   for (const ConvPart part : kParts) {
     const std::int64_t cin = part == ConvPart::images ? 24 : 2048,
                        cout = part == ConvPart::images ? 2048 : 40;

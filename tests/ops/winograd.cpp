@@ -113,16 +113,7 @@ BOOST_AUTO_TEST_CASE(they_equal_loops_with_smaller_vectors) {
 
 BOOST_AUTO_TEST_CASE(threads_change_no_bit) {
   const UseWinograd always(Winograd::wherever_possible);
-  for (const Convolution& c : convolutions()) {
-    Tensor first;
-    for (const int threads : {1, 2, 3, 8}) {
-      const Threads use_threads(threads);
-      Operands o = operands(c);
-      kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
-      if (threads == 1) first = o.to;
-      if (!identical(first, o.to)) BOOST_ERROR(name(c) << ": other bits with " << threads << " threads");
-    }
-  }
+  check_that_threads_change_no_bit(convolutions());
 }
 
 BOOST_AUTO_TEST_CASE(nothing_and_sums_of_nothing) {

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include <boost/test/unit_test.hpp>
+
 namespace tapestry::test {
 
 using kernels::Convolution;
@@ -107,5 +109,37 @@ struct Threads {
   ~Threads() { set_thread_count(before); }
   int before = thread_count();
 };
+
+/// A direct convolution against loops: products are exact or round once, each addition rounds, and so does a
+/// bf16 result.
+inline void check_direct(const Convolution& c) {
+  Operands o = operands(c);
+  kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
+  const Expected e = expected(c.part, c.shape, o.a, o.b);
+  const double sum_eps = c.from == DType::f64 ? 0x1p-53 : 0x1p-24,
+               round_eps = c.to == DType::bf16 ? 0x1p-8 : 0;
+  for (std::size_t i = 0; i < e.values.size(); ++i) {
+    const double value = o.to.at(std::int64_t(i));
+    const double bound = (e.terms[i] + 1) * sum_eps * e.sizes[i] + round_eps * std::abs(e.values[i]) * 1.01;
+    if (!(std::abs(value - e.values[i]) <= bound)) {
+      BOOST_ERROR(name(c) << ": element " << i << " is " << value << ", not " << e.values[i] << " within "
+                          << bound);
+      return;
+    }
+  }
+}
+
+inline void check_that_threads_change_no_bit(const std::vector<Convolution>& convolutions) {
+  for (const Convolution& c : convolutions) {
+    Tensor first;
+    for (const int threads : {1, 2, 3, 4, 8}) {
+      const Threads use_threads(threads);
+      Operands o = operands(c);
+      kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
+      if (threads == 1) first = o.to;
+      if (!identical(first, o.to)) BOOST_ERROR(name(c) << ": other bits with " << threads << " threads");
+    }
+  }
+}
 
 }  // namespace tapestry::test
