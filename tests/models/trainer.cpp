@@ -4,6 +4,7 @@
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/sgd.hpp>
 #include <tapestry/tests/support/small_cifar10.hpp>
+#include <tapestry/tests/support/small_training.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
 #include <tapestry/tests/support/thrown.hpp>
 
@@ -19,36 +20,6 @@
 using namespace tapestry;
 using namespace tapestry::test;
 namespace fs = std::filesystem;
-
-namespace {
-
-FullyConnectedNet small_net() {
-  return FullyConnectedNet({.hidden = {20}, .normalization = Normalization::batch, .seed = 3});
-}
-
-TrainerOptions small_options(std::int64_t epochs = 3) {
-  return {.epochs = epochs, .batch_size = 40, .lr_decay = 0.9, .train_samples = 100};
-}
-
-std::map<std::string, Tensor> values(const StateDict& state) {
-  std::map<std::string, Tensor> all;
-  for (const State& s : state) {
-    Tensor copy(s.type().dtype, s.type().shape);
-    std::memcpy(copy.mutable_data(), s.value().data(), copy.bytes());
-    all.emplace(s.name(), copy);
-  }
-  return all;
-}
-
-void check_same(const std::map<std::string, Tensor>& a, const std::map<std::string, Tensor>& b) {
-  BOOST_REQUIRE(a.size() == b.size());
-  for (const auto& [name, value] : a) {
-    BOOST_REQUIRE(b.contains(name));
-    BOOST_TEST(std::memcmp(value.data(), b.at(name).data(), value.bytes()) == 0, name);
-  }
-}
-
-}  // namespace
 
 BOOST_AUTO_TEST_SUITE(trainer)
 
@@ -141,65 +112,6 @@ BOOST_AUTO_TEST_CASE(best_parameters_come_back) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(resuming_is_exact) {
-  FullyConnectedNet whole = small_net();
-  Trainer uninterrupted(whole, small_split(), {whole.state(), Adam{}}, small_options());
-  uninterrupted.train();
-  for (const std::int64_t stop : {1, 5, 7, 14, 15}) {  // within epochs, at their ends, at the end of all
-    const TemporaryFolder folder;
-    FullyConnectedNet first = small_net(), second({.hidden = {20}, .normalization = Normalization::batch});
-    TrainerOptions options = small_options();
-    std::int64_t done = 0;
-    options.on_step = [&](const StepReport& step) { done = step.iteration; };
-    options.should_stop = [&] { return done == stop; };
-    Trainer before(first, small_split(), {first.state(), Adam{}}, options);
-    BOOST_TEST(before.train() == (stop == 15));
-    before.save(folder / "last", {{"note", "kept"}});
-    before.save_best(folder / "best");
-    Trainer after(second, small_split(), {second.state(), Adam{}}, small_options());
-    BOOST_TEST(after.resume(folder / "last", folder / "best").at("note") == "kept");
-    BOOST_TEST(after.iteration() == stop);
-    BOOST_TEST(after.train());
-    BOOST_TEST_CONTEXT("stopped after " << stop) {
-      check_same(values(whole.state()), values(second.state()));
-    }
-    BOOST_TEST(after.best_validation_accuracy() == uninterrupted.best_validation_accuracy());
-    // And the trainer that was stopped can go on itself.
-    done = -1;
-    BOOST_TEST(before.train());
-    check_same(values(whole.state()), values(first.state()));
-  }
-}
-
-BOOST_AUTO_TEST_CASE(resuming_is_exact_where_images_are_augmented) {
-  TrainerOptions options = small_options();
-  options.augment = {Flip::alternating, 2, Border::reflect, 8};
-  options.pixels = normalized_channels({32, 32, 3}, kCifar10ChannelMeans, kCifar10ChannelDeviations);
-  FullyConnectedNet whole = small_net(), plain = small_net();
-  Trainer uninterrupted(whole, small_split(), {whole.state(), Adam{}}, options);
-  uninterrupted.train();
-  for (const std::int64_t stop : {2, 5, 8}) {  // within the first epoch, at its end, within the second
-    const TemporaryFolder folder;
-    FullyConnectedNet first = small_net(), second = small_net();
-    TrainerOptions stopping = options;
-    stopping.should_stop = [steps = std::int64_t{0}, stop]() mutable { return ++steps == stop; };
-    Trainer before(first, small_split(), {first.state(), Adam{}}, stopping);
-    BOOST_TEST(!before.train());
-    before.save(folder / "last");
-    Trainer after(second, small_split(), {second.state(), Adam{}}, options);
-    after.resume(folder / "last");
-    BOOST_TEST(after.train());
-    BOOST_TEST_CONTEXT("stopped after " << stop) {
-      check_same(values(whole.state()), values(second.state()));
-    }
-  }
-  // It makes a difference at all.
-  options.augment = {};
-  Trainer(plain, small_split(), {plain.state(), Adam{}}, options).train();
-  const auto a = values(whole.state()), b = values(plain.state());
-  BOOST_TEST(!identical(a.at("fc1/weight"), b.at("fc1/weight")));
-}
-
 BOOST_AUTO_TEST_CASE(averages_are_measured_and_kept_and_disturb_nothing) {
   FullyConnectedNet plain = small_net(), net = small_net();
   Trainer(plain, small_split(), {plain.state(), Adam{}}, small_options()).train();
@@ -233,32 +145,6 @@ BOOST_AUTO_TEST_CASE(averages_are_measured_and_kept_and_disturb_nothing) {
   BOOST_TEST(evaluator.accuracy(small_split().validation) == trainer.best_validation_accuracy());
 }
 
-BOOST_AUTO_TEST_CASE(resuming_is_exact_with_slow_and_averaged_weights) {
-  const auto trained = [](FullyConnectedNet& net, const std::function<bool()>& stop, const fs::path& from,
-                          const fs::path& to) {
-    TrainerOptions options = small_options();
-    options.average.emplace(net.state(), 0.95);
-    options.should_stop = stop;
-    const Optimizer lamb(net.state(), Lamb{}, {.lookahead = Lookahead{.steps = 4, .alpha = 0.5}});
-    Trainer trainer(net, small_split(), lamb, options);
-    if (!from.empty()) trainer.resume(from);
-    trainer.train();
-    if (!to.empty()) trainer.save(to);
-  };
-  FullyConnectedNet whole = small_net();
-  trained(whole, {}, {}, {});
-  for (const int stop : {1, 5, 6, 8}) {
-    const TemporaryFolder folder;
-    FullyConnectedNet first = small_net(), second = small_net();
-    trained(
-        first, [steps = 0, stop]() mutable { return ++steps == stop; }, {}, folder / "last");
-    trained(second, {}, folder / "last", {});
-    BOOST_TEST_CONTEXT("stopped after " << stop) {
-      check_same(values(whole.state()), values(second.state()));
-    }
-  }
-}
-
 // As with a rate of 0, but for what their own updates would have kept.
 BOOST_AUTO_TEST_CASE(frozen_parameters_stay_and_disturb_nothing) {
   FullyConnectedNet frozen = small_net(), still = small_net(), free = small_net();
@@ -288,28 +174,6 @@ BOOST_AUTO_TEST_CASE(parameters_freeze_at_the_end_of_their_epoch) {
     BOOST_TEST(moves("fc1/weight", epoch) == (epoch <= 1));
     BOOST_TEST(moves("fc2/bias", epoch) == (epoch <= 2));
     BOOST_TEST(moves("fc2/weight", epoch));
-  }
-}
-
-BOOST_AUTO_TEST_CASE(resuming_is_exact_where_parameters_freeze) {
-  TrainerOptions options = small_options();
-  options.freeze = {{"fc1/*", 1}};
-  FullyConnectedNet whole = small_net();
-  Trainer(whole, small_split(), {whole.state(), Adam{}}, options).train();
-  for (const std::int64_t stop : {2, 5, 8}) {  // before it, at its time, after it
-    const TemporaryFolder folder;
-    FullyConnectedNet first = small_net(), second = small_net();
-    TrainerOptions stopping = options;
-    stopping.should_stop = [steps = std::int64_t{0}, stop]() mutable { return ++steps == stop; };
-    Trainer before(first, small_split(), {first.state(), Adam{}}, stopping);
-    BOOST_TEST(!before.train());
-    before.save(folder / "last");
-    Trainer after(second, small_split(), {second.state(), Adam{}}, options);
-    after.resume(folder / "last");
-    BOOST_TEST(after.train());
-    BOOST_TEST_CONTEXT("stopped after " << stop) {
-      check_same(values(whole.state()), values(second.state()));
-    }
   }
 }
 

@@ -5,9 +5,12 @@
 
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/run/parallel.hpp>
+#include <tapestry/core/tape.hpp>
 #include <tapestry/ops/kernels/gemm_amx.hpp>
 #include <tapestry/ops/kernels/gemm_bf16.hpp>
+#include <tapestry/ops/matmul.hpp>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <ostream>
@@ -217,6 +220,24 @@ BOOST_AUTO_TEST_CASE(once_reserved_nothing_is_allocated) {
     kernels::gemm_bf16(s, o.a.data(), o.b.data(), c.data());
     BOOST_TEST(allocations() == made);
   }
+}
+
+// The rows of a batch are joined where there is one matrix on the right, whose batch axis may have the
+// extent 1.
+BOOST_AUTO_TEST_CASE(the_op_reserves_what_it_runs) {
+  const UseAmx use(any());
+  check<bf16>({.m = 64, .n = 64, .k = 8});  // wakes threads
+  const std::array<Type, 2> types{Type{DType::bf16, {8, 4, 3000}}, Type{DType::bf16, {1, 3000, 1300}}};
+  Tape tape;
+  const Var product = matmul(tape.input("a", types[0]), tape.input("b", types[1]));
+  const Node& node = tape.graph().node(product.id());
+  const Tensor a(types[0].dtype, types[0].shape), b(types[1].dtype, types[1].shape);
+  Tensor c(node.type.dtype, node.type.shape);
+  const std::array<ConstView, 2> x{ConstView{a.data(), types[0]}, ConstView{b.data(), types[1]}};
+  node.op->reserve(types, node.type, node.attrs);
+  const std::size_t made = allocations();
+  node.op->kernel({x, {c.mutable_data(), node.type}, node.attrs});
+  BOOST_TEST(allocations() == made);
 }
 
 BOOST_AUTO_TEST_CASE(it_can_be_switched_off) {
