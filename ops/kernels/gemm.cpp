@@ -1,15 +1,23 @@
 #include <tapestry/core/error.hpp>
-#include <tapestry/core/memory.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 
 #include <algorithm>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace tapestry::kernels {
 namespace {
+
+constexpr std::size_t kLine = 64;
+
+struct Free {
+  void operator()(std::byte* memory) const { ::operator delete[](memory, std::align_val_t(kLine)); }
+};
+using Memory = std::unique_ptr<std::byte[], Free>;
 
 /// Memory to pack operands into: a piece for each thread, kept for the next products.
 class Workspaces {
@@ -23,29 +31,29 @@ class Workspaces {
   }
   /// Null if all pieces are busy: with several programs at work there may be more tiles in progress than
   /// threads.
-  Lines take() {
+  Memory take() {
     const std::lock_guard lock(mutex_);
-    if (free_.empty()) return made_ < thread_count() ? make() : Lines();
-    Lines memory = std::move(free_.back());
+    if (free_.empty()) return made_ < thread_count() ? make() : Memory();
+    Memory memory = std::move(free_.back());
     free_.pop_back();
     return memory;
   }
-  void give_back(Lines memory) {
+  void give_back(Memory memory) {
     if (memory == nullptr) return;
     const std::lock_guard lock(mutex_);
     free_.push_back(std::move(memory));
   }
 
  private:
-  Lines make() {
+  Memory make() {
     free_.reserve(std::size_t(made_ + 1));
-    Lines memory = allocate_lines(kBytes);
+    Memory memory(new (std::align_val_t(kLine)) std::byte[kBytes]);
     ++made_;
     return memory;
   }
 
   std::mutex mutex_;
-  std::vector<Lines> free_;
+  std::vector<Memory> free_;
   int made_ = 0;
 };
 
@@ -98,7 +106,7 @@ template <class T>
 void product(const GemmTile& tile, const T* a, const T* b, T* c) {
   if (tile.m == 1) return row_product(tile, a, b, c);
   if (!packs(tile.m, tile.n, tile.k)) return matrix_product(tile, a, b, c, nullptr);
-  Lines memory = workspaces().take();
+  Memory memory = workspaces().take();
   matrix_product(tile, a, b, c, memory.get());
   workspaces().give_back(std::move(memory));
 }

@@ -2,20 +2,23 @@
 // process, so that steps allocate nothing.
 #pragma once
 
-#include <tapestry/core/memory.hpp>
-
 #include <algorithm>
 #include <cstddef>
+#include <memory>
 #include <mutex>
+#include <new>
 #include <vector>
 
 namespace tapestry::kernels {
 
 /// Pieces of one size, the largest that was asked for, aligned to cache lines.
 class Scratch {
-  static constexpr auto kLine = std::size_t(FreeLines::kAlignment);
+  struct Free {
+    void operator()(std::byte* memory) const { ::operator delete[](memory, std::align_val_t(kLine)); }
+  };
+  static constexpr std::size_t kLine = 64;
   struct Block {
-    Lines memory;
+    std::unique_ptr<std::byte[], Free> memory;
     std::size_t bytes = 0;
   };
 
@@ -70,7 +73,7 @@ class Scratch {
   Block make(std::size_t bytes) {
     ++made_;
     free_.reserve(made_);
-    return {allocate_lines(bytes), bytes};
+    return {std::unique_ptr<std::byte[], Free>(new (std::align_val_t(kLine)) std::byte[bytes]), bytes};
   }
 
   std::mutex mutex_;
