@@ -1,10 +1,11 @@
 // Matrix products of a training step's shapes, f32, on all threads. "cached" repeats one product; "fresh"
-// goes through as many copies of the operands as the caches don't hold, as a step does.
+// goes through as many copies of the operands as the caches don't hold, as a step does. Like a step's, they
+// lie in large pages.
+#include <tapestry/core/memory.hpp>
 #include <tapestry/core/random.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
 
 #include <algorithm>
-#include <vector>
 
 #include <benchmark/benchmark.h>
 
@@ -12,19 +13,26 @@ using namespace tapestry;
 
 namespace {
 
-std::vector<float> random_values(std::int64_t count, std::uint64_t stream) {
-  Random random(1, stream);
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& value : values) value = float(random.uniform() * 2 - 1);
-  return values;
-}
+class Values {
+ public:
+  Values(std::int64_t count, std::uint64_t stream)
+      : lines_(allocate_lines(std::size_t(count) * sizeof(float))) {
+    Random random(1, stream);
+    constexpr std::int64_t kDrawn = 1 << 20;  // the rest repeats them
+    for (std::int64_t i = 0; i < count; ++i)
+      data()[i] = i < kDrawn ? float(random.uniform() * 2 - 1) : data()[i - kDrawn];
+  }
+  float* data() const { return reinterpret_cast<float*>(lines_.get()); }
+
+ private:
+  Lines lines_;
+};
 
 void product(benchmark::State& state, const kernels::GemmShape& s, bool fresh) {
   constexpr std::int64_t kBytes = std::int64_t{128} << 20;
   const std::int64_t a = s.m * s.k, b = s.k * s.n, c = s.m * s.n;
   const std::int64_t copies = fresh ? std::max<std::int64_t>(kBytes / (4 * (a + b + c)), 1) : 1;
-  const std::vector<float> left = random_values(copies * a, 1), right = random_values(copies * b, 2);
-  std::vector<float> results(static_cast<std::size_t>(copies * c));
+  const Values left(copies * a, 1), right(copies * b, 2), results(copies * c, 3);
   std::int64_t copy = 0;
   for (auto _ : state) {
     kernels::gemm(s, left.data() + copy * a, right.data() + copy * b, results.data() + copy * c);

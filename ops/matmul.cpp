@@ -194,7 +194,7 @@ void run_multiply(const KernelCall& c) {
 std::size_t reserve_for(std::span<const Type> x, const Type& y, const Attrs& attrs) {
   const kernels::GemmShape shape = calls_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>()).shape;
   return x[0].dtype == DType::bf16 ? kernels::reserve_for_gemm_bf16(shape, y.dtype)
-                                   : kernels::reserve_for_gemm(shape);
+                                   : kernels::reserve_for_gemm(shape, x[0].dtype);
 }
 
 constexpr Op kMatmul{

@@ -120,9 +120,8 @@ std::size_t reserve_for_convolution(const Convolution& c) {
   const ConvShape& s = c.shape;
   const std::int64_t terms = s.taps() * s.cin_each();
   return memory.chunk * threads + memory.whole +
-         (way == Way::unfolded
-              ? reserve_for_gemm({.m = 256, .n = std::max(s.cout, terms), .k = std::max(s.cout, terms)})
-              : 0);
+         (way == Way::unfolded ? reserve_for_gemm_tile(256, std::max(s.cout, terms), std::max(s.cout, terms))
+                               : 0);
 }
 
 }  // namespace tapestry::kernels

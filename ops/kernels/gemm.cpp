@@ -1,67 +1,30 @@
 #include <tapestry/core/error.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
+#include <tapestry/ops/kernels/gemm_memory.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 
 #include <algorithm>
-#include <memory>
-#include <mutex>
-#include <new>
-#include <vector>
 
 namespace tapestry::kernels {
 namespace {
 
-constexpr std::size_t kLine = 64;
+bool packs(std::int64_t m, std::int64_t n, std::int64_t k) { return has_kernels() && !is_direct(m, n, k); }
 
-struct Free {
-  void operator()(std::byte* memory) const { ::operator delete[](memory, std::align_val_t(kLine)); }
-};
-using Memory = std::unique_ptr<std::byte[], Free>;
+constexpr double kShare = 1e6;  // operations, some 4 us, that are worth sharing
+double operations(const GemmShape& s) { return 2.0 * double(s.m) * double(s.n) * double(s.k); }
 
-/// Memory to pack operands into: a piece for each thread, kept for the next products.
-class Workspaces {
- public:
-  static constexpr std::size_t kBytes = kPackedA + kPackedB;
-
-  /// All pieces exist from now on, so that products allocate nothing.
-  void reserve() {
-    const std::lock_guard lock(mutex_);
-    while (made_ < thread_count()) free_.push_back(make());
+// One matrix on the right for a batch of contiguous ones on the left: their rows form one tall matrix.
+GemmShape merged(GemmShape s) {
+  if (s.batch > 1 && s.stride_b == 0 && !s.transpose_a && s.stride_a == s.m * s.k) {
+    s.m *= s.batch;
+    s.batch = 1;
   }
-  /// Null if all pieces are busy: with several programs at work there may be more tiles in progress than
-  /// threads.
-  Memory take() {
-    const std::lock_guard lock(mutex_);
-    if (free_.empty()) return made_ < thread_count() ? make() : Memory();
-    Memory memory = std::move(free_.back());
-    free_.pop_back();
-    return memory;
-  }
-  void give_back(Memory memory) {
-    if (memory == nullptr) return;
-    const std::lock_guard lock(mutex_);
-    free_.push_back(std::move(memory));
-  }
-
- private:
-  Memory make() {
-    free_.reserve(std::size_t(made_ + 1));
-    Memory memory(new (std::align_val_t(kLine)) std::byte[kBytes]);
-    ++made_;
-    return memory;
-  }
-
-  std::mutex mutex_;
-  std::vector<Memory> free_;
-  int made_ = 0;
-};
-
-// Never destroyed: static objects elsewhere may multiply while the process ends.
-Workspaces& workspaces() {
-  static Workspaces& instance = *new Workspaces;
-  return instance;
+  return s;
 }
+
+constexpr std::int64_t kRowsOfTile = 56;    // or more: fewer wouldn't pay for packing B
+constexpr std::int64_t kTilesOfThread = 4;  // threads are not equally fast
 
 // What a tile takes, in cycles for each k: 32 columns of a row of C are one cycle, and an element of A or B
 // costs part of one to pack. These are of an AVX-512 core; other ratios would hardly choose other grids.
@@ -78,6 +41,8 @@ Grid grid_of(const GemmShape& s, std::int64_t threads) {
   if (threads < 2) return best;
   double least = double(s.k) * cycles_of(s.m, s.n);
   if (least < 2 * kStart) return best;
+  if (s.m >= 2 * threads * kRowsOfTile && packs(s.m, s.n, s.k))
+    return {.rows = std::min(kTilesOfThread, s.m / (threads * kRowsOfTile)) * threads};
   const std::int64_t most_rows = std::min(2 * threads, std::max(s.m / kLeastRows, std::int64_t{1}));
   for (std::int64_t rows = 1; rows <= most_rows; ++rows) {
     for (const std::int64_t each : {1, 2}) {
@@ -100,15 +65,68 @@ Chunks cut(std::int64_t size, std::int64_t pieces, std::int64_t align) {
   return Chunks(size, (size + pieces - 1) / pieces, align);
 }
 
-bool packs(std::int64_t m, std::int64_t n, std::int64_t k) { return has_kernels() && !is_direct(m, n, k); }
-
 template <class T>
 void product(const GemmTile& tile, const T* a, const T* b, T* c) {
   if (tile.m == 1) return row_product(tile, a, b, c);
-  if (!packs(tile.m, tile.n, tile.k)) return matrix_product(tile, a, b, c, nullptr);
-  Memory memory = workspaces().take();
-  matrix_product(tile, a, b, c, memory.get());
-  workspaces().give_back(std::move(memory));
+  if (!packs(tile.m, tile.n, tile.k)) return tile_kernels<T>().product(tile, a, b, c, nullptr);
+  tile_kernels<T>().product(tile, a, b, c, Packed::piece().get());
+}
+
+// A product whose op(A) all threads pack together, because its rows are too few to be cut for them: tiles are
+// columns of C then, and many, for threads are not equally fast: a CPU of a virtual machine may be slower
+// than its neighbour by a third for minutes.
+struct SharedLeft {
+  std::int64_t panels = 0, pieces = 0;
+  std::size_t bytes = 0;  // 0: the product is cut otherwise
+};
+
+template <class T>
+SharedLeft shared_left(const GemmShape& s) {
+  constexpr std::size_t kMostBytes = std::size_t{4} << 20;
+  const std::int64_t threads = thread_count();
+  if (threads < 2 || s.batch > 1 || operations(s) < 2 * kShare || s.m >= kRowsOfTile * 2 * threads ||
+      !packs(s.m, s.n, s.k))
+    return {};
+  const LeftSize size = tile_kernels<T>().left_size(s.m);
+  const std::size_t bytes = size.term_bytes * std::size_t(s.k);
+  if (bytes > kMostBytes) return {};
+  return {size.panels, size.panels * Chunks(s.k, kSumBlock).count(), bytes};
+}
+
+template <class T>
+bool multiply_shared(const SharedLeft& shared, const GemmTile& t, const T* a, const T* b, T* c) {
+  const Packed memory = Packed::left(shared.bytes);
+  if (memory.get() == nullptr) return false;
+  const TileKernels<T>& kernels = tile_kernels<T>();
+  T* const left = reinterpret_cast<T*>(memory.get());
+  parallel_ranges(shared.pieces, 4,
+                  [&](std::int64_t begin, std::int64_t end) { kernels.pack_left(t, a, begin, end, left); });
+
+  // Each thread starts with columns in a part of its own: neighbouring tiles have cache lines of C in common,
+  // which shouldn't go to and fro between two threads.
+  constexpr std::int64_t kStrip = 32;
+  const std::int64_t threads = thread_count(), wanted = kTilesOfThread * threads;
+  const Chunks columns(t.n, std::max((t.n + kStrip - 1) / kStrip / wanted, std::int64_t{1}) * kStrip, kStrip);
+  const std::int64_t parts = std::min(threads, columns.count());
+  const std::int64_t of_part = (columns.count() + parts - 1) / parts;
+  const std::int64_t most_panels = columns.count() < wanted
+                                       ? std::max(shared.panels * columns.count() / wanted, std::int64_t{4})
+                                       : shared.panels;
+  const Chunks panels(shared.panels, most_panels);
+  parallel_for(parts * of_part * panels.count(), [&](std::int64_t index) {
+    const std::int64_t i = index % panels.count(), place = index / panels.count();
+    const std::int64_t j = place % parts * of_part + place / parts;
+    if (j >= columns.count()) return;
+    GemmTile tile = t;
+    tile.n = columns.end(j) - columns.begin(j);
+    const Packed piece = Packed::piece();
+    alignas(64) std::byte own[kPackedB];
+    std::byte* const right = piece.get() != nullptr ? piece.get() : own;
+    kernels.multiply_left(tile, left, panels.begin(i), panels.end(i),
+                          b + columns.begin(j) * (t.transpose_b ? t.ldb : 1), c + columns.begin(j),
+                          reinterpret_cast<T*>(right));
+  });
+  return true;
 }
 
 }  // namespace
@@ -138,34 +156,34 @@ void gemm_tile(const GemmTile& t, const T* a, const T* b, T* c) {
 
 template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
-  GemmShape s = shape;
+  const GemmShape s = merged(shape);
   if (s.m == 0 || s.n == 0 || s.batch == 0) return;
-  // One matrix on the right for a batch of contiguous ones on the left: their rows form one tall matrix.
-  if (s.batch > 1 && s.stride_b == 0 && !s.transpose_a && s.stride_a == s.m * s.k) {
-    s.m *= s.batch;
-    s.batch = 1;
-  }
   const std::int64_t lda = s.transpose_a ? s.m : s.k, ldb = s.transpose_b ? s.k : s.n;
+  const GemmTile whole{.m = s.m,
+                       .n = s.n,
+                       .k = s.k,
+                       .transpose_a = s.transpose_a,
+                       .transpose_b = s.transpose_b,
+                       .lda = lda,
+                       .ldb = ldb,
+                       .ldc = s.n};
   const auto run = [&](std::int64_t item, std::int64_t row, std::int64_t rows, std::int64_t column,
                        std::int64_t columns) {
-    const GemmTile t{.m = rows,
-                     .n = columns,
-                     .k = s.k,
-                     .transpose_a = s.transpose_a,
-                     .transpose_b = s.transpose_b,
-                     .lda = lda,
-                     .ldb = ldb,
-                     .ldc = s.n};
+    GemmTile t = whole;
+    t.m = rows;
+    t.n = columns;
     gemm_tile(t, a + item * s.stride_a + row * (s.transpose_a ? 1 : lda),
               b + item * s.stride_b + column * (s.transpose_b ? ldb : 1),
               c + (item * s.m + row) * s.n + column);
   };
-  constexpr double kShare = 1e6;  // operations, some 4 us, that are worth sharing
-  const double work = 2.0 * double(s.m) * double(s.n) * double(s.k);
+  const double work = operations(s);
   if (work * double(s.batch) < 2 * kShare) {
     for (std::int64_t item = 0; item < s.batch; ++item) run(item, 0, s.m, 0, s.n);
     return;
   }
+  if (const SharedLeft shared = shared_left<T>(s);
+      shared.bytes > 0 && multiply_shared(shared, whole, a, b, c))
+    return;
   const std::int64_t threads = thread_count();
   const bool ours = has_kernels();
   Grid grid = ours ? grid_of(s, (threads + s.batch - 1) / s.batch) : blas_grid(s);
@@ -188,10 +206,18 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
   });
 }
 
-std::size_t reserve_for_gemm(const GemmShape& shape) {
+std::size_t reserve_for_gemm(const GemmShape& shape, DType dtype) {
   if (!packs(shape.m * shape.batch, shape.n, shape.k)) return 0;
-  workspaces().reserve();
-  return Workspaces::kBytes * std::size_t(thread_count());
+  const std::size_t left =
+      (dtype == DType::f64 ? shared_left<double>(merged(shape)) : shared_left<float>(merged(shape))).bytes;
+  reserve_packed(left);
+  return piece_bytes() * std::size_t(thread_count()) + left;
+}
+
+std::size_t reserve_for_gemm_tile(std::int64_t m, std::int64_t n, std::int64_t k) {
+  if (!packs(m, n, k)) return 0;
+  reserve_packed(0);
+  return piece_bytes() * std::size_t(thread_count());
 }
 
 template void gemm(const GemmShape&, const float*, const float*, float*);

@@ -6,6 +6,9 @@
 // cut to that.)
 #pragma once
 
+#include <tapestry/core/dtype.hpp>
+
+#include <cstddef>
 #include <cstdint>
 
 namespace tapestry::kernels {
@@ -25,10 +28,10 @@ struct GemmShape {
 template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c);
 
-/// Makes the memory that this product packs its operands into, a piece for each thread that there is now, so
-/// that it allocates nothing itself. All products of the process share it and it stays. Returns its bytes, or
-/// 0 if the product needs none.
-std::size_t reserve_for_gemm(const GemmShape& shape);
+/// Makes the memory that this product of f32 or f64 packs its operands into, a piece for each thread that
+/// there is now and one for all, so that it allocates nothing itself. All products of the process share it
+/// and it stays. Returns its bytes, or 0 if the product needs none.
+std::size_t reserve_for_gemm(const GemmShape& shape, DType dtype);
 
 /// One product on the calling thread, for kernels that are themselves parallel: C = op(A) op(B), or C +=
 /// op(A) op(B) if `accumulate`. The leading dimensions are the elements from one stored row to the next.
@@ -39,5 +42,8 @@ struct GemmTile {
 };
 template <class T>
 void gemm_tile(const GemmTile& tile, const T* a, const T* b, T* c);
+
+/// The same for kernels that call gemm_tile() for up to [m, n] results of k terms on each thread.
+std::size_t reserve_for_gemm_tile(std::int64_t m, std::int64_t n, std::int64_t k);
 
 }  // namespace tapestry::kernels

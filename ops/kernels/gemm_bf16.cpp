@@ -168,8 +168,7 @@ std::size_t reserve_for_gemm_bf16(const GemmShape& shape, DType result) {
     for (const std::int64_t rows : {tiles.rows.end(0), last(tiles.rows)}) {
       for (const std::int64_t columns : {tiles.columns.end(0), last(tiles.columns)}) {
         bytes = std::max(bytes, scratch_bytes(tiles.shape(rows, columns), result));
-        kernels =
-            std::max(kernels, reserve_for_gemm({.m = rows, .n = columns, .k = std::min(s.k, kTileTerms)}));
+        kernels = std::max(kernels, reserve_for_gemm_tile(rows, columns, std::min(s.k, kTileTerms)));
       }
     }
   }

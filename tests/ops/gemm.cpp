@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -253,6 +254,10 @@ BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::dat
        {GemmShape{.m = 100, .n = 500, .k = 3072}, GemmShape{.m = 500, .n = 500, .k = 100},
         GemmShape{.m = 1, .n = 3072, .k = 500, .transpose_b = true},
         GemmShape{.m = 3072, .n = 500, .k = 100, .transpose_a = true},
+        // A left operand that is packed for all threads, with fewer columns than tiles, and with a ragged
+        // last one.
+        GemmShape{.m = 200, .n = 33, .k = 700, .transpose_a = true},
+        GemmShape{.m = 17, .n = 531, .k = 300, .transpose_b = true},
         GemmShape{.m = 20, .n = 20, .k = 20, .batch = 3000, .stride_a = 400, .stride_b = 400}}) {
     const Problem<float> problem(shape);
     set_thread_count(1);
@@ -262,6 +267,26 @@ BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::dat
       for (int round = 0; round < 3; ++round) BOOST_TEST(problem.product() == one);
     }
   }
+}
+
+// The memory for a packed left operand is one product's at a time; the others are cut otherwise.
+BOOST_AUTO_TEST_CASE(products_at_once_have_the_same_bits) {
+  set_thread_count(2);
+  const Problem<float> problem({.m = 100, .n = 500, .k = 600});
+  const std::vector<float> expected = problem.product();
+  std::vector<std::vector<float>> results(4);
+  {
+    std::vector<std::jthread> threads;
+    for (std::vector<float>& result : results) {
+      threads.emplace_back([&] {
+        for (int round = 0; round < 20; ++round) {
+          result = problem.product();
+          if (result != expected) return;
+        }
+      });
+    }
+  }
+  for (const std::vector<float>& result : results) BOOST_TEST((result == expected));
 }
 
 // 273 rows in 17 tiles would be sixteen of 17 rows and one of a single row, which is summed in another order.
