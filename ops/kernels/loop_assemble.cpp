@@ -50,16 +50,18 @@ std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
 
 /// All that the code depends on.
 std::vector<int> key_of(const Segment& segment) {
-  std::vector<int> key{int(segment.fetches)};
+  std::vector<int> key;
   for (const Segment::Input& i : segment.inputs) {
-    key.insert(key.end(), {int(i.from), i.slot, int(i.is_bf16)});
+    key.insert(key.end(), {int(i.from), i.slot, int(i.is_bf16), i.ahead});
   }
   key.push_back(-1);
   for (const Segment::Step& s : segment.steps) {
     key.insert(key.end(), {int(s.code), s.operands[0], s.operands[1], s.operands[2]});
   }
   key.push_back(-1);
-  for (const Segment::Output& o : segment.outputs) key.insert(key.end(), {o.value, o.slot, int(o.to)});
+  for (const Segment::Output& o : segment.outputs) {
+    key.insert(key.end(), {o.value, o.slot, int(o.to), int(o.streams)});
+  }
   return key;
 }
 

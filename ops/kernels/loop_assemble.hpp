@@ -19,6 +19,7 @@ struct Segment {
     From from = From::element;
     int slot = 0;
     bool is_bf16 = false;  ///< of elements, as they lie in a tensor; else f32
+    int ahead = 0;         ///< bytes: how long before they are read elements are asked for; 0: they are not
   };
   struct Step {
     Code code = Code::copy;
@@ -34,11 +35,11 @@ struct Segment {
     int value = 0;
     int slot = 0;
     To to = To::element;
+    bool streams = false;  ///< past the caches: whole vectors at multiples of their size
   };
   std::vector<Input> inputs{};
   std::vector<Step> steps{};
   std::vector<Output> outputs{};
-  bool fetches = false;  ///< ask for elements long before they are read: there is much more than caches hold
 
   /// Does it matter where rows end?
   bool has_rows() const;

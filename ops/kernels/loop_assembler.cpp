@@ -127,8 +127,8 @@ void SegmentAssembler::load(int input) {
   const Address at = element(from.slot, from.is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
   a_.emit(from.is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
   if (from.is_bf16) a_.shift_left(to, to, 16);
-  if (segment_.fetches && from.from == From::element && !is_tail_) {
-    a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = kFetchAhead});
+  if (from.ahead > 0 && !is_tail_) {
+    a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = from.ahead});
   }
 }
 
@@ -137,14 +137,16 @@ void SegmentAssembler::store(const Segment::Output& output) {
   const Mask mask = is_tail_ ? kTail : Mask{};
   switch (output.to) {
     case To::element:
-      return a_.emit(v::store, value, {}, element(output.slot, 4), mask);
+      return a_.emit(output.streams && !is_tail_ ? v::stream : v::store, value, {}, element(output.slot, 4),
+                     mask);
     case To::bf16: {
       if (!cpu_multiplies_bf16()) {
         return a_.emit(v::narrow_to_words, rounded(value), {}, element(output.slot, 2), mask);
       }
       const Zmm half = passing();
       a_.emit(v::to_bf16, half, {}, value);
-      return a_.emit(v::store_words, half, {}, element(output.slot, 2), mask);
+      return a_.emit(output.streams && !is_tail_ ? v::stream_half : v::store_words, half, {},
+                     element(output.slot, 2), mask);
     }
     case To::row_sum: {
       const Zmm sum = sum_of(output);

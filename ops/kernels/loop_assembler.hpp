@@ -19,8 +19,6 @@ inline constexpr Mask kTail{1}, kChosen{2};
 inline constexpr Gpr kElement = Gpr::rax;
 
 inline constexpr int kVectorRegisters = 32;
-/// In bytes. What the hardware fetches by itself ends with each page of memory.
-inline constexpr std::int32_t kFetchAhead = 2048;
 
 // Comparisons as instructions number them; the first and the last four are false for NaN.
 enum Predicate {

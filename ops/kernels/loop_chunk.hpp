@@ -28,6 +28,7 @@ class Chunk {
   bool clashes(const FullOutput& full) const;
   bool streams(const FullOutput& full) const;
   bool is_staged(const FullOutput& full) const;
+  bool aligned() const;
 
   // Position
   bool next_outer();
@@ -58,7 +59,8 @@ class Chunk {
   std::byte* accumulators_ = nullptr;
   Extents low_{}, high_{}, at_{};
   std::int64_t slices_ = 0;
-  std::int64_t panel_rows_ = 0;  // that panels hold the sum of
+  bool streams_ = false, writes_past_ = false;  // segments past the caches: can they, and do they now?
+  std::int64_t panel_rows_ = 0;                 // that panels hold the sum of
   alignas(kVectorBytes) std::byte arena_[kArenaBytes];
 };
 

@@ -1,4 +1,5 @@
 #include <tapestry/core/error.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/loop_plan.hpp>
 
 #include <algorithm>
@@ -21,6 +22,8 @@ constexpr std::int64_t kMostColumns = 8192;
 // hardware fetches by itself stops while a block is computed on.
 constexpr std::size_t kFetchSteps = 3;
 constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
+// In bytes. What the hardware fetches by itself ends with each page of memory.
+constexpr int kFetchAhead = 2048;
 // Loops over so much memory find little of it in a cache next time. A store to memory that isn't there reads
 // it first, unless it goes past the caches.
 constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;
@@ -194,6 +197,46 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
 
 namespace {
 
+/// The first segment to read a leaf's elements asks for later ones: for those of the next block if there are
+/// other steps in between.
+void fetch_in_segments(LoopPlan& plan) {
+  const std::int64_t block = plan.block_slices * plan.slice_elements;
+  for (Leaf& leaf : plan.leaves) {
+    if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady) continue;
+    for (const Step& step : plan.steps) {
+      if (step.kind != Step::Kind::segment) continue;
+      Segment& segment = plan.segments[std::size_t(step.segment)];
+      const auto input = std::ranges::find(segment.inputs, leaf.slot, &Segment::Input::slot);
+      if (input == segment.inputs.end() || input->from != From::element) continue;
+      input->ahead = plan.fetches ? int(block * leaf.element_bytes) : kFetchAhead;
+      leaf.fetched = true;
+      break;
+    }
+  }
+}
+
+/// False if there are too many values for the registers.
+bool assemble_segments(LoopPlan& plan) {
+  for (const Segment& segment : plan.segments) {
+    plan.assembled.push_back(assemble(segment));
+    if (!plan.assembled.back()) return false;
+  }
+  if (!plan.streams) return true;
+  for (const Step& step : plan.steps) {
+    if (step.kind != Step::Kind::segment) continue;
+    Segment segment = plan.segments[std::size_t(step.segment)];
+    for (Segment::Output& output : segment.outputs) {
+      const auto full = std::ranges::find(plan.fulls, output.slot, &FullOutput::slot);
+      if (full == plan.fulls.end() || !full->direct || !full->streams) continue;
+      if (output.to != To::element && (output.to != To::bf16 || !cpu_multiplies_bf16())) continue;
+      output.streams = full->in_segment = true;
+    }
+    plan.streaming.push_back(assemble(segment));
+    if (!plan.streaming.back()) return false;
+  }
+  return true;
+}
+
 std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   LoopPlan plan{.loop = loop};
   plan.assembles = assembled && loop.lane == Lane::f32;
@@ -244,11 +287,8 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
   const bool is_large = direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
   plan.fetches = plan.steps.size() >= kFetchSteps && is_large;
-  for (Segment& segment : plan.segments) {
-    segment.fetches = is_large && !plan.fetches;
-    plan.assembled.push_back(assemble(segment));
-    if (!plan.assembled.back()) return plan_of(loop, false);
-  }
+  if (is_large) fetch_in_segments(plan);
+  if (!assemble_segments(plan)) return plan_of(loop, false);
   return plan;
 }
 

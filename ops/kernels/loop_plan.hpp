@@ -63,8 +63,9 @@ struct Leaf {
   };
   Kind kind = Kind::direct;
   Level level = Level::element;
-  bool steady = false;  ///< the same for all blocks of a chunk
-  int input = -1;       ///< -1: positions. Of random numbers: the key
+  bool steady = false;   ///< the same for all blocks of a chunk
+  bool fetched = false;  ///< a segment asks for the next block's
+  int input = -1;        ///< -1: positions. Of random numbers: the key
   int slot = 0;
   Shape strides{};
   std::int64_t element_bytes = 0;
@@ -113,6 +114,7 @@ struct FullOutput {
   bool direct = false;
   /// Too large to stay in a cache: if it is no input's memory, it is written past them, from `staging`, too.
   bool streams = false;
+  bool in_segment = false;  ///< of machine code, which can do that itself
   std::vector<int> clashes{};
   std::int64_t staging = -1;
   Store store = nullptr;
@@ -164,6 +166,9 @@ struct LoopPlan {
   bool assembles = false;
   std::vector<Segment> segments{};
   std::vector<std::shared_ptr<const AssembledSegment>> assembled{};
+  /// The same, but that outputs which are to be written past the caches are: if they are well aligned, and no
+  /// input's memory.
+  std::vector<std::shared_ptr<const AssembledSegment>> streaming{};
 
   std::vector<Leaf> leaves{};
   std::vector<Step> steady_steps{}, steps{};  ///< once a chunk, once a block

@@ -8,6 +8,9 @@
 namespace tapestry::kernels {
 namespace {
 
+/// Of a vector of f32.
+constexpr std::int64_t kLanes = kVectorBytes / 4;
+
 // Calls `f(offset of the row in the tensor, row)` for each innermost row of a walk.
 template <class F>
 void for_each_row(const Walk& walk, std::int64_t rows, F&& f) {
@@ -98,6 +101,18 @@ void Chunk::set_slots() {
     const FullOutput& full = plan_.fulls[i];
     if (full.staging >= 0 && (clashes(full) || streams(full))) slots_[full.slot] = arena_ + full.staging;
   }
+  const auto in_segment = [](const FullOutput& full) { return full.in_segment; };
+  streams_ = std::ranges::any_of(plan_.fulls, in_segment) &&
+             std::ranges::all_of(plan_.fulls,
+                                 [&](const FullOutput& full) { return !in_segment(full) || streams(full); });
+}
+
+/// Can segments write this block's outputs past the caches themselves?
+bool Chunk::aligned() const {
+  if (slices_ > 1 && plan_.slice_elements % kLanes != 0) return false;
+  return std::ranges::all_of(plan_.fulls, [&](const FullOutput& full) {
+    return !full.in_segment || std::uintptr_t(place(full)) % std::uintptr_t(kLanes * full.element_bytes) == 0;
+  });
 }
 
 bool Chunk::clashes(const FullOutput& full) const {
@@ -152,8 +167,13 @@ std::int64_t Chunk::count(Level level) const {
 // --- A block ---
 
 void Chunk::block() {
+  writes_past_ = streams_ && aligned();
   for (const FullOutput& full : plan_.fulls) {
-    if (full.direct && !is_staged(full)) slots_[full.slot] = place(full);
+    if (full.in_segment && streams_) {
+      slots_[full.slot] = writes_past_ ? place(full) : arena_ + full.staging;
+    } else if (full.direct && !is_staged(full)) {
+      slots_[full.slot] = place(full);
+    }
   }
   for (const Leaf& leaf : plan_.leaves) {
     if (!leaf.steady) read(leaf);
@@ -226,7 +246,8 @@ void Chunk::read(const Leaf& leaf) {
 void Chunk::fetch(std::size_t step) const {
   const auto steps = std::int64_t(plan_.steps.size());
   for (const Leaf& leaf : plan_.leaves) {
-    if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady) continue;
+    if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady || leaf.fetched)
+      continue;
     const std::int64_t bytes = count(Level::element) * leaf.element_bytes;
     const std::int64_t first = bytes * std::int64_t(step) / steps,
                        last = bytes * std::int64_t(step + 1) / steps;
@@ -237,7 +258,8 @@ void Chunk::fetch(std::size_t step) const {
 
 void Chunk::execute(const Step& step) {
   if (step.kind == Step::Kind::segment) {
-    const AssembledSegment& segment = *plan_.assembled[std::size_t(step.segment)];
+    const auto& segments = writes_past_ ? plan_.streaming : plan_.assembled;
+    const AssembledSegment& segment = *segments[std::size_t(step.segment)];
     const std::int64_t rows = !step.has_rows ? 1 : plan_.loop.row ? count(Level::row) : slices_;
     segment.run(slots_, rows, count(Level::element) / rows);
     return;

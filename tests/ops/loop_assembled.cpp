@@ -273,4 +273,56 @@ BOOST_AUTO_TEST_CASE(bf16_is_read_and_written_on_the_way, *boost::unit_test::pre
   }
 }
 
+// What is larger than caches is written past them, but in whole vectors alone: not where rows or memory lie
+// otherwise, nor in an input's memory.
+BOOST_AUTO_TEST_CASE(large_results_are_written_wherever_they_lie) {
+  for (const std::int64_t columns : {512, 77}) {
+    const std::int64_t rows = (3 << 20) / columns;
+    const Shape full{columns, 1};
+    const Loop loop{
+        .extents = {rows, columns},
+        .row = 1,
+        .inputs = {{DType::f32, full}},
+        .code = {{Code::row_sum, in(0)},
+                 {Code::sub, in(0), res(0)},
+                 {Code::mul, in(0), Operand::constant(3)}},
+        .outputs = {{res(1), DType::f32, Reduce::none, full}, {res(2), DType::bf16, Reduce::none, full}}};
+    if (assembles()) BOOST_TEST(!make_plan(loop)->streaming.empty());
+    const CompiledLoop compiled(loop);
+    std::vector<std::byte> scratch(compiled.scratch_bytes());
+    const auto size = std::size_t(rows * columns);
+    for (const std::size_t first : {0, 1}) {
+      for (const bool in_place : {false, true}) {
+        std::vector<float> x(size + 32), difference(size + 32, -7);
+        std::vector<bf16> product(size + 64);
+        const auto aligned = [&](auto& values) {
+          auto* data = values.data();
+          while (reinterpret_cast<std::uintptr_t>(data) % 64 != 0) ++data;
+          return data + first;
+        };
+        Generator random(14);
+        std::vector<float> numbers(size);
+        for (float& number : numbers) number = float(below(random, 21) - 10);
+        std::ranges::copy(numbers, aligned(x));
+        float* to = in_place ? aligned(x) : aligned(difference);
+        const void* from[] = {aligned(x)};
+        void* outputs[] = {to, aligned(product)};
+        compiled.run(from, outputs, scratch.data());
+        bool right = true;
+        for (std::int64_t r = 0; r < rows; ++r) {
+          const auto row = std::span(numbers).subspan(std::size_t(r * columns), std::size_t(columns));
+          float sum = 0;
+          for (const float number : row) sum += number;
+          for (std::size_t c = 0; c < row.size(); ++c) {
+            const std::size_t i = std::size_t(r * columns) + c;
+            right &= to[i] == row[c] - sum && float(aligned(product)[i]) == 3 * row[c];
+          }
+        }
+        BOOST_TEST(right, columns << " columns, from element " << first << (in_place ? ", in place" : ""));
+        BOOST_TEST((in_place || to[size] == -7));
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
