@@ -55,19 +55,20 @@ struct VectorOp {
   std::uint8_t prefix;  ///< 0: none, 1: 66, 2: F3, 3: F2
   std::uint8_t opcode;
   bool wide = false;  ///< W
-  bool half = false;  ///< of ymm registers
+  int length = 2;     ///< 0: of xmm registers, 1: ymm, 2: zmm
 };
 
 namespace vector_ops {
 inline constexpr VectorOp add{1, 0, 0x58}, mul{1, 0, 0x59}, sub{1, 0, 0x5c}, min{1, 0, 0x5d}, div{1, 0, 0x5e},
     max{1, 0, 0x5f}, sqrt{1, 0, 0x51}, bit_and{1, 0, 0x54}, bit_xor{1, 0, 0x57}, load{1, 0, 0x10},
-    store{1, 0, 0x11}, stream{1, 0, 0x2b}, stream_half{1, 0, 0x2b, false, true}, move{1, 0, 0x28},
+    store{1, 0, 0x11}, stream{1, 0, 0x2b}, stream_half{1, 0, 0x2b, false, 1}, move{1, 0, 0x28},
     compare{1, 0, 0xc2}, broadcast{2, 1, 0x18}, blend{2, 1, 0x65}, fmadd213{2, 1, 0xa8}, fmadd231{2, 1, 0xb8},
     fnmadd213{2, 1, 0xac}, fnmadd231{2, 1, 0xbc}, scale{2, 1, 0x2c}, permute{2, 1, 0x16},
     select_bits{3, 1, 0x25}, round{3, 1, 0x08}, reduce{3, 1, 0x56}, integer_add{1, 1, 0xfe},
     integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb}, shift{1, 1, 0x72}, widen_words{2, 1, 0x33},
     narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11}, to_bf16{2, 2, 0x72},
-    store_words{1, 3, 0x7f, true, true};
+    store_words{1, 3, 0x7f, true, 1}, move_bytes{1, 3, 0x6f, false, 0}, store_bytes{1, 3, 0x7f, false, 0},
+    test_bytes{2, 1, 0x26, false, 0}, widen_bytes{2, 1, 0x31}, to_float{1, 0, 0x5b};
 }  // namespace vector_ops
 
 class Assembler {
@@ -137,7 +138,7 @@ class Assembler {
     code_.back() |= op.map;
     byte((v & 15) << 3 ^ 0x78);
     code_.back() |= int(op.wide) << 7 | 4 | op.prefix;
-    byte(int(zeroing) << 7 | (op.half ? 1 : 2) << 5 | int(repeated) << 4 | (v >> 4 ^ 1) << 3 | mask.number);
+    byte(int(zeroing) << 7 | op.length << 5 | int(repeated) << 4 | (v >> 4 ^ 1) << 3 | mask.number);
     byte(op.opcode);
   }
 

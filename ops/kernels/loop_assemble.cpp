@@ -52,7 +52,7 @@ std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
 std::vector<int> key_of(const Segment& segment) {
   std::vector<int> key;
   for (const Segment::Input& i : segment.inputs) {
-    key.insert(key.end(), {int(i.from), i.slot, int(i.is_bf16), i.ahead});
+    key.insert(key.end(), {int(i.from), i.slot, int(i.dtype), i.ahead});
   }
   key.push_back(-1);
   for (const Segment::Step& s : segment.steps) {

@@ -18,8 +18,8 @@ struct Segment {
     enum class From : std::uint8_t { block, row, column, element };  ///< a value for all, for each row, ...
     From from = From::element;
     int slot = 0;
-    bool is_bf16 = false;  ///< of elements, as they lie in a tensor; else f32
-    int ahead = 0;         ///< bytes: how long before they are read elements are asked for; 0: they are not
+    DType dtype = DType::f32;  ///< of elements, as they lie in a tensor: f32, bf16 or boolean
+    int ahead = 0;  ///< bytes: how long before they are read elements are asked for; 0: they are not
   };
   struct Step {
     Code code = Code::copy;
@@ -29,6 +29,7 @@ struct Segment {
     enum class To : std::uint8_t {
       element,
       bf16,        ///< elements, rounded
+      boolean,     ///< elements: are they not 0?
       row_sum,     ///< the sum of each row
       column_sum,  ///< added to what the slot has for each column
     };

@@ -52,6 +52,36 @@ void SegmentAssembler::find_last_uses() {
   for (const Segment::Output& output : segment_.outputs) last_[std::size_t(output.value)] = kAtEnd;
 }
 
+/// Values that are 1 or 0, and of which only that matters.
+void SegmentAssembler::find_conditions() {
+  const std::size_t inputs = segment_.inputs.size();
+  is_condition_.assign(inputs + segment_.steps.size(), false);
+  for (std::size_t i = 0; i < inputs; ++i) is_condition_[i] = segment_.inputs[i].dtype == DType::boolean;
+  for (std::size_t i = 0; i < segment_.steps.size(); ++i) {
+    const Code code = segment_.steps[i].code;
+    is_condition_[inputs + i] = code >= Code::eq && code <= Code::ge;
+  }
+  for (const Segment::Step& step : segment_.steps) {
+    const int arity = arity_of(step.code);
+    for (int k = 0; k < arity; ++k) {
+      if (step.code != Code::select || k != 2)
+        is_condition_[std::size_t(step.operands[std::size_t(k)])] = false;
+    }
+  }
+  for (const Segment::Output& output : segment_.outputs) {
+    if (output.to != To::boolean) is_condition_[std::size_t(output.value)] = false;
+  }
+}
+
+/// Is it to be kept as a mask? Then it has one now.
+bool SegmentAssembler::becomes_mask(int value) {
+  const auto i = std::size_t(value);
+  if (!is_condition_[i] || free_masks_.empty()) return false;
+  masks_[i] = {free_masks_.back()};
+  free_masks_.pop_back();
+  return true;
+}
+
 // --- Operands ---
 
 /// The register of a constant or a value of the block, if it is one of those kept.
@@ -120,21 +150,60 @@ Address SegmentAssembler::element(int slot, int bytes, Gpr index) {
   return {.base = base, .scale = bytes, .index = index};
 }
 
+/// The elements for which the value isn't 0.
+Mask SegmentAssembler::condition(int value) {
+  const auto i = std::size_t(value);
+  const bool is_input = i < segment_.inputs.size();
+  if (is_input && segment_.inputs[i].dtype == DType::boolean && where_[i].number < 0 && masks_[i].number == 0)
+    load(value);
+  if (masks_[i].number > 0) return masks_[i];
+  compare(kUnequal, reg(value), constant(0));
+  return kChosen;
+}
+
 void SegmentAssembler::load(int input) {
   const Segment::Input& from = segment_.inputs[std::size_t(input)];
+  if (from.dtype == DType::boolean) return load_booleans(input);
+  const bool is_bf16 = from.dtype == DType::bf16;
   const Zmm to = where_[std::size_t(input)] = take();
   const Mask mask = is_tail_ ? kTail : Mask{};
-  const Address at = element(from.slot, from.is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
-  a_.emit(from.is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
-  if (from.is_bf16) a_.shift_left(to, to, 16);
+  const Address at = element(from.slot, is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
+  a_.emit(is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
+  if (is_bf16) a_.shift_left(to, to, 16);
   if (from.ahead > 0 && !is_tail_) {
     a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = from.ahead});
   }
 }
 
-void SegmentAssembler::store(const Segment::Output& output) {
-  const Zmm value = reg(output.value);
+void SegmentAssembler::load_booleans(int input) {
+  const auto i = std::size_t(input);
+  const Segment::Input& from = segment_.inputs[i];
   const Mask mask = is_tail_ ? kTail : Mask{};
+  const Gpr index = from.from == From::column ? kColumn : kElement;
+  if (becomes_mask(input)) {
+    const Zmm all = in_register(constant_bits(0xffffffff));
+    a_.emit(v::test_bytes, Zmm{masks_[i].number}, all, element(from.slot, 1, index), mask);
+  } else {
+    const Zmm to = where_[i] = take();
+    a_.emit(v::widen_bytes, to, {}, element(from.slot, 1, index), mask, is_tail_);
+    a_.emit(v::to_float, to, {}, to);
+  }
+  if (from.ahead > 0 && !is_tail_) {
+    Address at = element(from.slot, 1, index);
+    at.offset += from.ahead;
+    a_.prefetch(at);
+  }
+}
+
+void SegmentAssembler::store(const Segment::Output& output) {
+  const Mask mask = is_tail_ ? kTail : Mask{};
+  if (output.to == To::boolean) {
+    const Mask chosen = condition(output.value);
+    const Zmm bytes = passing();
+    a_.emit(v::move_bytes, bytes, {}, in_register(constant_bits(0x01010101)), chosen, true);
+    return a_.emit(v::store_bytes, bytes, {}, element(output.slot, 1), mask);
+  }
+  const Zmm value = reg(output.value);
   switch (output.to) {
     case To::element:
       return a_.emit(output.streams && !is_tail_ ? v::stream : v::store, value, {}, element(output.slot, 4),
@@ -159,6 +228,8 @@ void SegmentAssembler::store(const Segment::Output& output) {
       a_.emit(v::add, sum, sum, value);
       return a_.emit(v::store, sum, {}, at, mask);
     }
+    case To::boolean:
+      break;
   }
 }
 
@@ -212,6 +283,9 @@ void SegmentAssembler::run(int kept) {
   free_.clear();
   for (int i = kVectorRegisters; i-- > 0;) free_.push_back(i);
   where_.assign(segment_.inputs.size() + segment_.steps.size(), {});
+  masks_.assign(where_.size(), {});
+  free_masks_.clear();
+  for (int i = kMasks; i-- > kFirstCondition;) free_masks_.push_back(i);
   based_.clear();
   sums_.clear();
   const auto add_base = [&](int slot) {
@@ -227,6 +301,7 @@ void SegmentAssembler::run(int kept) {
     kept_.push_back({wanted_[std::size_t(i)], take()});
   }
   find_last_uses();
+  find_conditions();
 
   open_function();
   const std::size_t row_loop = a_.here();
@@ -289,6 +364,7 @@ void SegmentAssembler::body(bool is_tail) {
   is_tail_ = is_tail;
   const std::vector<int> before = free_;
   const std::vector<Zmm> held = where_;
+  const std::vector<int> free_masks = free_masks_;
   const auto give_back = [&] {
     for (const int reg : passing_) free({reg});
     passing_.clear();
@@ -301,6 +377,10 @@ void SegmentAssembler::body(bool is_tail) {
         free(where_[value]);
         where_[value] = {};
       }
+      if (last_[value] == i && masks_[value].number > 0) {
+        free_masks_.push_back(masks_[value].number);
+        masks_[value] = {};
+      }
     }
   }
   for (const Segment::Output& output : segment_.outputs) {
@@ -309,6 +389,8 @@ void SegmentAssembler::body(bool is_tail) {
   }
   free_ = before;
   where_ = held;
+  free_masks_ = free_masks;
+  masks_.assign(where_.size(), {});
 }
 
 }  // namespace tapestry::kernels

@@ -13,8 +13,10 @@
 
 namespace tapestry::kernels {
 
-// Masks: of the elements that a row's last vector has, and of those that a comparison has chosen.
+// Masks: of the elements that a row's last vector has, and of those that a comparison has chosen. Those from
+// kFirstCondition on are values that are nothing but conditions.
 inline constexpr Mask kTail{1}, kChosen{2};
+inline constexpr int kFirstCondition = 3, kMasks = 8;
 /// Which of the chunk's elements a vector starts with.
 inline constexpr Gpr kElement = Gpr::rax;
 
@@ -58,6 +60,8 @@ class SegmentAssembler {
   Zmm passing();
   void free(Zmm reg);
   void find_last_uses();
+  void find_conditions();
+  bool becomes_mask(int value);
 
   // Operands
   Place constant(float value);
@@ -68,6 +72,8 @@ class SegmentAssembler {
   Zmm reg(int number) { return in_register(value(number)); }
   Address element(int slot, int bytes, Gpr index = kElement);
   void load(int input);
+  void load_booleans(int input);
+  Mask condition(int value);
   void store(const Segment::Output& output);
   Zmm rounded(Zmm value);
   Zmm sum_of(const Segment::Output& output) const;
@@ -80,7 +86,7 @@ class SegmentAssembler {
   void close_function(std::size_t row_loop, std::size_t to_next);
   void step(int number);
   void emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {}, bool zeroing = false);
-  void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {});
+  void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {}, Mask to = kChosen);
   void one_where_chosen(Zmm to);
   void choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b);
   void exp(Zmm to, Zmm x);
@@ -101,8 +107,11 @@ class SegmentAssembler {
   std::vector<float> constants_;  // vectors: tables, and values repeated
   std::vector<Repeated> repeated_;
   std::vector<int> free_;
-  std::vector<int> passing_;           // given back after the step
-  std::vector<Zmm> where_;             // of each value, if it is in a register
+  std::vector<int> passing_;  // given back after the step
+  std::vector<Zmm> where_;    // of each value, if it is in a register
+  std::vector<Mask> masks_;   // of each value, if it is in one
+  std::vector<int> free_masks_;
+  std::vector<bool> is_condition_;     // of each value: is it used as nothing else?
   std::vector<Zmm> sums_;              // of each output, if it is one of rows
   std::vector<int> last_;              // the step that uses it last
   std::vector<int> based_;             // slots whose pointers are in kBases

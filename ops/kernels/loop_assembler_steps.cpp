@@ -9,6 +9,23 @@ namespace {
 
 namespace v = vector_ops;
 
+Predicate predicate_of(Code comparison) {
+  switch (comparison) {
+    case Code::eq:
+      return kEqual;
+    case Code::lt:
+      return kLess;
+    case Code::le:
+      return kAtMost;
+    case Code::gt:
+      return kMore;
+    case Code::ge:
+      return kAtLeast;
+    default:
+      return kUnequal;
+  }
+}
+
 }  // namespace
 
 void SegmentAssembler::emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask, bool zeroing) {
@@ -20,8 +37,8 @@ void SegmentAssembler::emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mas
 }
 
 /// The chosen are those for which it holds, of those in `mask`.
-void SegmentAssembler::compare(Predicate predicate, Zmm a, const Place& b, Mask mask) {
-  const Zmm chosen{kChosen.number};
+void SegmentAssembler::compare(Predicate predicate, Zmm a, const Place& b, Mask mask, Mask to) {
+  const Zmm chosen{to.number};
   if (b.in_register()) {
     a_.emit_with(v::compare, chosen, a, b.reg, predicate, mask);
   } else {
@@ -88,8 +105,15 @@ void SegmentAssembler::step(int number) {
   const Segment::Step& step = segment_.steps[std::size_t(number)];
   const Zmm a = reg(step.operands[0]);
   const Place b = arity_of(step.code) > 1 ? value(step.operands[1]) : Place{.reg = a};
+  const std::size_t result = segment_.inputs.size() + std::size_t(number);
+  if (step.code == Code::select) {
+    const Mask chosen = condition(step.operands[2]);
+    const Zmm to = where_[result] = take();
+    return emit(v::blend, to, in_register(b), {.reg = a}, chosen);
+  }
+  if (becomes_mask(int(result))) return compare(predicate_of(step.code), a, b, {}, masks_[result]);
   const Place c = arity_of(step.code) > 2 ? value(step.operands[2]) : Place{.reg = a};
-  const Zmm to = where_[segment_.inputs.size() + std::size_t(number)] = take();
+  const Zmm to = where_[result] = take();
   const auto chooses = [&](Predicate predicate, const Place& other) {
     compare(predicate, a, other);
     one_where_chosen(to);
@@ -124,17 +148,12 @@ void SegmentAssembler::step(int number) {
     case Code::min:
       return choose_larger(v::min, to, a, b);
     case Code::eq:
-      return chooses(kEqual, b);
     case Code::ne:
-      return chooses(kUnequal, b);
     case Code::lt:
-      return chooses(kLess, b);
     case Code::le:
-      return chooses(kAtMost, b);
     case Code::gt:
-      return chooses(kMore, b);
     case Code::ge:
-      return chooses(kAtLeast, b);
+      return chooses(predicate_of(step.code), b);
     case Code::logical_and:
       compare(kUnequal, a, constant(0));
       compare(kUnequal, in_register(b), constant(0), kChosen);
@@ -142,9 +161,6 @@ void SegmentAssembler::step(int number) {
     case Code::mul_no_nan:
       compare(kUnequal, a, constant(0));
       return emit(v::mul, to, a, b, kChosen, true);
-    case Code::select:
-      compare(kUnequal, in_register(c), constant(0));
-      return emit(v::blend, to, in_register(b), {.reg = a}, kChosen);
     case Code::mul_add:
       emit(v::mul, to, a, b);
       return emit(v::add, to, to, c);

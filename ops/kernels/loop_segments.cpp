@@ -24,7 +24,7 @@ class Gathering {
   /// needs it, so that as much as possible of what uses its result is in the same segment.
   void run() {
     read_as_stored();
-    write_bf16();
+    write_converted();
     sum_columns();
     for (std::size_t i = 0; i < all_.size(); ++i) {
       if (is_single(i) || placed_[i]) continue;
@@ -102,7 +102,7 @@ class Gathering {
         const int slot = all_[i].slots[k];
         if (makes(slot) || numbers.contains(slot)) continue;
         numbers[slot] = int(segment.inputs.size());
-        segment.inputs.push_back({from_of(slot, all_[i].levels[k]), slot, bf16_.contains(slot)});
+        segment.inputs.push_back({from_of(slot, all_[i].levels[k]), slot, stored_as(slot)});
       }
     }
     for (const std::size_t i : steps) {
@@ -141,8 +141,14 @@ class Gathering {
     plan_.segments.push_back(std::move(segment));
   }
 
+  DType stored_as(int slot) const {
+    const auto found = stored_as_.find(slot);
+    return found == stored_as_.end() ? DType::f32 : found->second;
+  }
+
   From from_of(int slot, Level level) const {
     if (columns_.contains(slot)) return From::column;
+    if (rows_.contains(slot)) return From::row;
     return level == Level::block ? From::block : level == Level::row ? From::row : From::element;
   }
 
@@ -170,8 +176,8 @@ class Gathering {
     return false;
   }
 
-  /// Of what only segments read, bf16 is converted and a row that is the same for all slices repeated on the
-  /// way.
+  /// Of what only segments read, bf16 and booleans are converted on the way, and a row that is the same for
+  /// all slices is repeated, as is the value of each slice.
   void read_as_stored() {
     for (Leaf& leaf : plan_.leaves) {
       if (leaf.kind != Leaf::Kind::tile || leaf.input < 0 || leaf.random || leaf.level != Level::element)
@@ -179,14 +185,19 @@ class Gathering {
       const DType dtype = plan_.loop.inputs[std::size_t(leaf.input)].dtype;
       const bool dense = lowering_.block_.is_dense(leaf.strides, leaf.level) && !leaf.steady;
       const bool columns = !dense && is_columns(leaf.strides);
-      if (dtype != DType::bf16 && (dtype != DType::f32 || !columns)) continue;
-      if ((!dense && !columns) || slots_.last_read(leaf.slot) == Slots::kEnd ||
+      const bool rows = dtype == DType::f32 && is_rows(leaf.strides);
+      if (dtype != DType::bf16 && dtype != DType::boolean && (dtype != DType::f32 || dense)) continue;
+      if ((!dense && !columns && !rows) || slots_.last_read(leaf.slot) == Slots::kEnd ||
           !is_read_by_singles(leaf.slot))
         continue;
       leaf.kind = Leaf::Kind::direct;
       slots_.drop(leaf.slot);
-      if (dtype == DType::bf16) bf16_.insert(leaf.slot);
+      stored_as_[leaf.slot] = dtype;
       if (columns) columns_.insert(leaf.slot);
+      if (rows) {
+        rows_.insert(leaf.slot);
+        leaf.fetched = true;  // there is next to nothing to fetch
+      }
     }
   }
 
@@ -215,14 +226,22 @@ class Gathering {
     return has_slices() && strides[plan_.split] == 0;
   }
 
-  void write_bf16() {
+  /// A value for each slice, in order?
+  bool is_rows(const Shape& strides) const {
+    const auto inner = strides.begin() + plan_.split + 1;
+    return has_slices() && !plan_.loop.row && strides[plan_.split] == 1 &&
+           std::all_of(inner, strides.begin() + plan_.rank, [](auto stride) { return stride == 0; });
+  }
+
+  void write_converted() {
     for (FullOutput& full : plan_.fulls) {
       const LoopOutput& output = plan_.loop.outputs[std::size_t(full.output)];
-      if (full.direct || output.dtype != DType::bf16 || full.level != Level::element ||
-          !is_single_result(full.slot) || !lowering_.block_.is_dense(full.strides, full.level)) {
+      if (full.direct || (output.dtype != DType::bf16 && output.dtype != DType::boolean) ||
+          full.level != Level::element || !is_single_result(full.slot) ||
+          !lowering_.block_.is_dense(full.strides, full.level)) {
         continue;
       }
-      wanted_.push_back({full.slot, slots_.add(), To::bf16});
+      wanted_.push_back({full.slot, slots_.add(), output.dtype == DType::bf16 ? To::bf16 : To::boolean});
       full.slot = wanted_.back().as;
       full.direct = true;
       full.streams = plan_.streams;
@@ -290,7 +309,8 @@ class Gathering {
   std::vector<Step> all_;
   std::map<int, std::size_t> maker_;  // of slots
   std::vector<bool> placed_;
-  std::set<int> bf16_, columns_;  // slots that segments read as such
+  std::set<int> columns_, rows_;    // slots that segments read as such
+  std::map<int, DType> stored_as_;  // slots that they convert
   struct Wanted {
     int slot;  // of the value
     int as;    // the slot for it in this form

@@ -325,4 +325,45 @@ BOOST_AUTO_TEST_CASE(large_results_are_written_wherever_they_lie) {
   }
 }
 
+// Conditions stay masks if they are nothing else, as far as there are masks; booleans and a number for each
+// row are read, and booleans written, as they lie in tensors.
+BOOST_AUTO_TEST_CASE(conditions_are_masks_and_booleans_are_read_and_written_on_the_way,
+                     *boost::unit_test::precondition(makes_code)) {
+  for (const std::int64_t columns : {64, 77, 512}) {
+    const std::int64_t rows = 41;
+    const Shape full{columns, 1};
+    Loop loop{.extents = {rows, columns},
+              .inputs = {{DType::f32, full},
+                         {DType::boolean, full},
+                         {DType::f32, {1, 0}},
+                         {DType::boolean, {0, 1}},
+                         {DType::boolean, full}},
+              .code = {{Code::select, in(0), in(2), in(1)},
+                       {Code::select, res(0), Operand::constant(0.25), in(3)},
+                       {Code::mul, res(1), in(4)},  // a number, too
+                       {Code::select, in(2), res(2), in(4)}}};
+    const std::size_t first = loop.code.size();
+    for (const Code code : {Code::eq, Code::ne, Code::lt, Code::le, Code::gt, Code::ge, Code::lt, Code::eq}) {
+      loop.code.push_back({code, in(0), Operand::constant(double(loop.code.size() % 3))});
+    }
+    for (std::size_t i = first; i < first + 8; ++i) {
+      loop.code.push_back({Code::select, res(loop.code.size() - 1), in(2), res(i)});
+    }
+    loop.code[first + 8].a = res(3);
+    const Operand last = res(loop.code.size() - 1);
+    loop.outputs = {{last, DType::f32, Reduce::none, full},
+                    {res(first + 2), DType::boolean, Reduce::none, full},
+                    {in(0), DType::boolean, Reduce::none, full},
+                    {res(3), DType::boolean, Reduce::none, full}};
+    const std::optional<LoopPlan> plan = make_plan(loop);
+    BOOST_TEST(plan->segments.size() == 1);
+    BOOST_TEST(std::ranges::none_of(plan->leaves, [](const Leaf& l) { return l.kind == Leaf::Kind::tile; }));
+    BOOST_TEST(std::ranges::count(plan->fulls, true, &FullOutput::direct) == 3);
+    Generator random(15);
+    const LoopCase one(loop, random);
+    BOOST_TEST(difference(one, one.run()) == "", columns << " columns");
+    BOOST_TEST(difference(one, one.run(true)) == "", columns << " columns, in place");
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
