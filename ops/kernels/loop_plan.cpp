@@ -23,7 +23,7 @@ constexpr std::int64_t kMostColumns = 8192;
 constexpr std::size_t kFetchSteps = 3;
 constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
 // In bytes. What the hardware fetches by itself ends with each page of memory.
-constexpr int kFetchAhead = 2048;
+constexpr int kFetchAhead = 4096;
 // Loops over so much memory find little of it in a cache next time. A store to memory that isn't there reads
 // it first, unless it goes past the caches.
 constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;

@@ -366,4 +366,22 @@ BOOST_AUTO_TEST_CASE(conditions_are_masks_and_booleans_are_read_and_written_on_t
   }
 }
 
+// Without rows there is nothing but the memory that must lie well.
+BOOST_AUTO_TEST_CASE(large_results_without_rows_are_written_wherever_they_lie) {
+  const std::int64_t size = (4 << 20) + 5;
+  const Loop loop = pointwise(size, 1, {{Code::add, in(0), Operand::constant(1)}});
+  std::vector<float> x(std::size_t(size), 2), y(std::size_t(size) + 32);
+  auto* data = y.data();
+  while (reinterpret_cast<std::uintptr_t>(data) % 64 != 0) ++data;
+  for (const int first : {0, 1}) {
+    std::ranges::fill(y, -7.0f);
+    const void* from[] = {x.data()};
+    void* to[] = {data + first};
+    CompiledLoop(loop).run(from, to, nullptr);
+    BOOST_TEST(std::count(data + first, data + first + size, 3.0f) == size);
+    BOOST_TEST((first == 0 || data[0] == -7));
+    BOOST_TEST(data[first + size] == -7);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
