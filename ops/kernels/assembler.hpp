@@ -3,6 +3,7 @@
 // by tests.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -75,10 +76,12 @@ class Assembler {
  public:
   /// op destination, a, b. Where an instruction has one operand, it is `b`, and `a` is left out.
   void emit(VectorOp op, Zmm to, Zmm a, Zmm b, Mask mask = {}, bool zeroing = false) {
+    starts_.push_back(here());
     evex(op, to.number, a.number, b.number, b.number >> 4 & 1, mask, zeroing, false);
     byte(0xc0 | (to.number & 7) << 3 | (b.number & 7));
   }
   void emit(VectorOp op, Zmm to, Zmm a, const Address& b, Mask mask = {}, bool zeroing = false) {
+    starts_.push_back(here());
     evex(op, to.number, a.number, int(b.base), b.scale > 0 ? int(b.index) >> 3 : 0, mask, zeroing,
          b.repeated);
     address(to.number, b);
@@ -95,12 +98,14 @@ class Assembler {
 
   /// Asks for a cache line; the index, which there is, isn't rsp.
   void prefetch(const Address& a) {
+    starts_.push_back(here());
     bytes({0x40 | (int(a.index) >> 3) << 1 | int(a.base) >> 3, 0x0f, 0x18});
     address(1, a);
   }
 
   /// to = the pointer at base + 8 * slot
   void load_pointer(Gpr to, Gpr base, int slot) {
+    starts_.push_back(here());
     bytes({0x48 | (int(to) >> 3) << 2 | int(base) >> 3, 0x8b, 0x80 | (int(to) & 7) << 3 | (int(base) & 7)});
     word(slot * 8);
   }
@@ -120,6 +125,22 @@ class Assembler {
   void bind(std::size_t jump, std::size_t target) {
     const auto distance = std::int32_t(std::ptrdiff_t(target) - std::ptrdiff_t(jump));
     std::memcpy(&code_[jump - 4], &distance, 4);
+  }
+
+  /// Appends two pieces of code without jumps: an instruction of the one, an instruction of the other, and so
+  /// on.
+  void append_in_turns(const Assembler& one, const Assembler& other) {
+    const auto append = [&](const Assembler& from, std::size_t i) {
+      if (i >= from.starts_.size()) return;
+      const std::size_t end = i + 1 < from.starts_.size() ? from.starts_[i + 1] : from.here();
+      starts_.push_back(here());
+      code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
+                   from.code_.begin() + std::ptrdiff_t(end));
+    };
+    for (std::size_t i = 0; i < std::max(one.starts_.size(), other.starts_.size()); ++i) {
+      append(one, i);
+      append(other, i);
+    }
   }
 
   const std::vector<std::uint8_t>& code() const { return code_; }
@@ -155,6 +176,7 @@ class Assembler {
   }
 
   std::vector<std::uint8_t> code_;
+  std::vector<std::size_t> starts_;  // of the instructions, but for those given as bytes
 };
 
 }  // namespace tapestry::kernels

@@ -37,15 +37,17 @@ bool can_assemble(Code code) {
 namespace {
 
 std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
-  try {
-    SegmentAssembler assembler(segment);
-    assembler.run(0);
-    assembler.run(assembler.spare());
-    auto made = std::make_shared<const AssembledSegment>(assembler.code(), assembler.constants());
-    return made->is_runnable() ? made : nullptr;
-  } catch (OutOfRegisters) {
-    return nullptr;
+  for (int vectors = 2; vectors > 0; --vectors) {
+    try {
+      SegmentAssembler assembler(segment, vectors);
+      assembler.run(0);
+      assembler.run(assembler.spare());
+      auto made = std::make_shared<const AssembledSegment>(assembler.code(), assembler.constants());
+      return made->is_runnable() ? made : nullptr;
+    } catch (OutOfRegisters) {
+    }
   }
+  return nullptr;
 }
 
 /// All that the code depends on.

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace tapestry::kernels {
 namespace {
@@ -30,7 +31,7 @@ Zmm SegmentAssembler::take() {
   if (free_.empty()) throw OutOfRegisters();
   const Zmm reg{free_.back()};
   free_.pop_back();
-  spare_ = std::min(spare_, int(free_.size()));
+  spare_ = std::min(spare_, bodies_ * int(free_.size()));
   return reg;
 }
 
@@ -147,7 +148,7 @@ Address SegmentAssembler::element(int slot, int bytes, Gpr index) {
   } else {
     a_.load_pointer(kPassing, kSlots, slot);
   }
-  return {.base = base, .scale = bytes, .index = index};
+  return {.base = base, .scale = bytes, .index = index, .offset = first_ * bytes};
 }
 
 /// The elements for which the value isn't 0.
@@ -158,7 +159,7 @@ Mask SegmentAssembler::condition(int value) {
     load(value);
   if (masks_[i].number > 0) return masks_[i];
   compare(kUnequal, reg(value), constant(0));
-  return kChosen;
+  return chosen_;
 }
 
 void SegmentAssembler::load(int input) {
@@ -171,7 +172,7 @@ void SegmentAssembler::load(int input) {
   a_.emit(is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
   if (is_bf16) a_.shift_left(to, to, 16);
   if (from.ahead > 0 && !is_tail_) {
-    a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = from.ahead});
+    a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = at.offset + from.ahead});
   }
 }
 
@@ -244,7 +245,7 @@ Zmm SegmentAssembler::rounded(Zmm value) {
   a_.shift_right(bits, bits, 16);
   compare(kUnordered, value, {.reg = value});
   emit(v::integer_or, high, high, constant_bits(0x40));
-  emit(v::blend, bits, bits, {.reg = high}, kChosen);
+  emit(v::blend, bits, bits, {.reg = high}, chosen_);
   return bits;
 }
 
@@ -285,7 +286,7 @@ void SegmentAssembler::run(int kept) {
   where_.assign(segment_.inputs.size() + segment_.steps.size(), {});
   masks_.assign(where_.size(), {});
   free_masks_.clear();
-  for (int i = kMasks; i-- > kFirstCondition;) free_masks_.push_back(i);
+  for (int i = kMasks; --i > kFirstMask;) free_masks_.push_back(i);
   based_.clear();
   sums_.clear();
   const auto add_base = [&](int slot) {
@@ -306,7 +307,6 @@ void SegmentAssembler::run(int kept) {
   open_function();
   const std::size_t row_loop = a_.here();
   a_.bytes({0x48, 0x8d, 0x2c, 0x10,  // lea rbp, [rax + rdx]: the row's end
-            0x48, 0x8d, 0x5d, 0xf0,  // lea rbx, [rbp - 16]
             0x45, 0x31, 0xf6});      // xor r14d, r14d
   for (std::size_t i = 0; i < segment_.inputs.size(); ++i) {
     if (segment_.inputs[i].from != From::row) continue;
@@ -316,14 +316,7 @@ void SegmentAssembler::run(int kept) {
     a_.emit(v::broadcast, where_[i], {}, {.base = kPassing, .scale = 4, .index = kRow});
   }
   open_row_sums();
-  a_.bytes({0x48, 0x39, 0xd8});                       // cmp rax, rbx
-  const std::size_t to_tail = a_.jump({0x0f, 0x8f});  // jg
-  const std::size_t loop = a_.here();
-  body(false);
-  a_.bytes({0x49, 0x83, 0xc6, 0x10,                      // add r14, 16
-            0x48, 0x83, 0xc0, 0x10, 0x48, 0x39, 0xd8});  // add rax, 16; cmp rax, rbx
-  a_.jump_back({0x0f, 0x8e}, loop);                      // jle
-  a_.bind(to_tail, a_.here());
+  for (int vectors = vectors_; vectors > 0; --vectors) loop_over(vectors);
   a_.bytes({0x48, 0x39, 0xe8});                       // cmp rax, rbp
   const std::size_t to_next = a_.jump({0x0f, 0x8d});  // jge
   a_.bytes({0x49, 0x89, 0xef,                         // mov r15, rbp
@@ -334,6 +327,20 @@ void SegmentAssembler::run(int kept) {
   body(true);
   a_.bytes({0x48, 0x89, 0xe8});  // mov rax, rbp
   close_function(row_loop, to_next);
+}
+
+/// While the row has so many vectors left.
+void SegmentAssembler::loop_over(int vectors) {
+  const int elements = 16 * vectors;
+  a_.bytes({0x48, 0x8d, 0x5d, -elements & 255,       // lea rbx, [rbp - elements]
+            0x48, 0x39, 0xd8});                      // cmp rax, rbx
+  const std::size_t to_end = a_.jump({0x0f, 0x8f});  // jg
+  const std::size_t loop = a_.here();
+  vectors == 2 ? two_bodies() : body(false);
+  a_.bytes({0x49, 0x83, 0xc6, elements,                      // add r14, elements
+            0x48, 0x83, 0xc0, elements, 0x48, 0x39, 0xd8});  // add rax, elements; cmp rax, rbx
+  a_.jump_back({0x0f, 0x8e}, loop);                          // jle
+  a_.bind(to_end, a_.here());
 }
 
 void SegmentAssembler::open_function() {
@@ -357,6 +364,34 @@ void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next)
   a_.jump_back({0x0f, 0x8c}, row_loop);                                  // jl
   a_.bytes({0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,  // pop them
             0xc5, 0xf8, 0x77, 0xc3});                                    // vzeroupper; ret
+}
+
+/// Two vectors, an instruction of each in turn: what one waits for takes the other's time. Each has half of
+/// the registers; a pointer in passing is the same for both.
+void SegmentAssembler::two_bodies() {
+  const std::vector<int> free = free_, masks = free_masks_;
+  const Mask chosen = chosen_;
+  const auto half = [](const std::vector<int>& all, std::size_t which) {
+    const auto size = std::ptrdiff_t(all.size() / 2), first = std::ptrdiff_t(which) * size;
+    return std::vector<int>(all.begin() + first, all.begin() + first + size);
+  };
+  Assembler before = std::exchange(a_, {}), bodies[2];
+  bodies_ = 2;
+  for (std::size_t i = 0; i < 2; ++i) {
+    free_ = half(free, i);
+    free_masks_ = half(masks, i);
+    first_ = 16 * int(i);
+    if (i == 1) chosen_ = {masks.back()};
+    body(false);
+    bodies[i] = std::exchange(a_, {});
+  }
+  a_ = std::move(before);
+  a_.append_in_turns(bodies[0], bodies[1]);
+  bodies_ = 1;
+  first_ = 0;
+  free_ = free;
+  free_masks_ = masks;
+  chosen_ = chosen;
 }
 
 /// One vector. Results are stored last: an output may be an input's memory.

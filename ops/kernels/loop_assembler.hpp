@@ -13,10 +13,9 @@
 
 namespace tapestry::kernels {
 
-// Masks: of the elements that a row's last vector has, and of those that a comparison has chosen. Those from
-// kFirstCondition on are values that are nothing but conditions.
-inline constexpr Mask kTail{1}, kChosen{2};
-inline constexpr int kFirstCondition = 3, kMasks = 8;
+// Masks: of the elements that a row's last vector has. The others are for what a comparison chooses.
+inline constexpr Mask kTail{1};
+inline constexpr int kFirstMask = 2, kMasks = 8;
 /// Which of the chunk's elements a vector starts with.
 inline constexpr Gpr kElement = Gpr::rax;
 
@@ -44,7 +43,8 @@ struct Place {
 
 class SegmentAssembler {
  public:
-  explicit SegmentAssembler(const Segment& segment) : segment_(segment) {}
+  /// The code works on so many vectors at a time: on one or two.
+  SegmentAssembler(const Segment& segment, int vectors) : segment_(segment), vectors_(vectors) {}
 
   /// Throws OutOfRegisters. Constants and values of the block are read from memory where they are needed, but
   /// for `kept` of them, which stay in registers.
@@ -82,11 +82,14 @@ class SegmentAssembler {
 
   // Code
   void open_function();
+  void loop_over(int vectors);
   void body(bool is_tail);
+  void two_bodies();
   void close_function(std::size_t row_loop, std::size_t to_next);
   void step(int number);
   void emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {}, bool zeroing = false);
-  void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {}, Mask to = kChosen);
+  void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {});
+  void compare(Mask to, Predicate predicate, Zmm a, const Place& b, Mask mask = {});
   void one_where_chosen(Zmm to);
   void choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b);
   void exp(Zmm to, Zmm x);
@@ -99,6 +102,7 @@ class SegmentAssembler {
   std::optional<Zmm> keep(std::uint64_t key);
 
   const Segment& segment_;
+  const int vectors_;
   Assembler a_;
   struct Repeated {
     std::uint32_t bits;
@@ -118,6 +122,9 @@ class SegmentAssembler {
   std::vector<std::uint64_t> wanted_;  // constants and values of the block, as they are met
   std::vector<Kept> kept_;
   bool is_tail_ = false;
+  Mask chosen_{kFirstMask};  // by the last comparison
+  int first_ = 0;            // element of a body
+  int bodies_ = 1;           // that share the registers
   int spare_ = kVectorRegisters;
 };
 

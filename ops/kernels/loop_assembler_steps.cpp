@@ -37,7 +37,11 @@ void SegmentAssembler::emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mas
 }
 
 /// The chosen are those for which it holds, of those in `mask`.
-void SegmentAssembler::compare(Predicate predicate, Zmm a, const Place& b, Mask mask, Mask to) {
+void SegmentAssembler::compare(Predicate predicate, Zmm a, const Place& b, Mask mask) {
+  compare(chosen_, predicate, a, b, mask);
+}
+
+void SegmentAssembler::compare(Mask to, Predicate predicate, Zmm a, const Place& b, Mask mask) {
   const Zmm chosen{to.number};
   if (b.in_register()) {
     a_.emit_with(v::compare, chosen, a, b.reg, predicate, mask);
@@ -47,14 +51,14 @@ void SegmentAssembler::compare(Predicate predicate, Zmm a, const Place& b, Mask 
 }
 
 void SegmentAssembler::one_where_chosen(Zmm to) {
-  a_.emit(v::move, to, {}, in_register(constant(1)), kChosen, true);
+  a_.emit(v::move, to, {}, in_register(constant(1)), chosen_, true);
 }
 
 /// The second operand comes out if either is NaN, so that of the first must be put back.
 void SegmentAssembler::choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b) {
   emit(op, to, a, b);
   compare(kUnordered, a, {.reg = a});
-  emit(v::move, to, {}, {.reg = a}, kChosen);
+  emit(v::move, to, {}, {.reg = a}, chosen_);
 }
 
 void SegmentAssembler::exp(Zmm to, Zmm x) {  // as in math-inl.hpp
@@ -90,7 +94,7 @@ void SegmentAssembler::erf(Zmm to, Zmm x) {  // as in math-inl.hpp
     emit(v::fmadd213, to, t, {.reg = c});
   }
   emit(v::move, c, {}, {.reg = t});
-  look_up(c, 0, kChosen);
+  look_up(c, 0, chosen_);
   emit(v::fmadd213, to, t, {.reg = c});
   const Place sign = constant_bits(0x80000000);
   constexpr int kThirdChooses = 0xd8;  // a bit of the second where the third is 1, else of the first
@@ -111,7 +115,7 @@ void SegmentAssembler::step(int number) {
     const Zmm to = where_[result] = take();
     return emit(v::blend, to, in_register(b), {.reg = a}, chosen);
   }
-  if (becomes_mask(int(result))) return compare(predicate_of(step.code), a, b, {}, masks_[result]);
+  if (becomes_mask(int(result))) return compare(masks_[result], predicate_of(step.code), a, b);
   const Place c = arity_of(step.code) > 2 ? value(step.operands[2]) : Place{.reg = a};
   const Zmm to = where_[result] = take();
   const auto chooses = [&](Predicate predicate, const Place& other) {
@@ -156,11 +160,11 @@ void SegmentAssembler::step(int number) {
       return chooses(predicate_of(step.code), b);
     case Code::logical_and:
       compare(kUnequal, a, constant(0));
-      compare(kUnequal, in_register(b), constant(0), kChosen);
+      compare(kUnequal, in_register(b), constant(0), chosen_);
       return one_where_chosen(to);
     case Code::mul_no_nan:
       compare(kUnequal, a, constant(0));
-      return emit(v::mul, to, a, b, kChosen, true);
+      return emit(v::mul, to, a, b, chosen_, true);
     case Code::mul_add:
       emit(v::mul, to, a, b);
       return emit(v::add, to, to, c);
