@@ -1,14 +1,17 @@
 #include "../support/restore_threads.hpp"
+#include "../support/simd_targets.hpp"
 #include "../support/thrown.hpp"
 
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/core/run/program.hpp>
+#include <tapestry/ops/kernels/random.hpp>
 #include <tapestry/ops/random.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 #include <set>
 
 #include <boost/test/unit_test.hpp>
@@ -47,6 +50,37 @@ constexpr std::int64_t kMany = 200'000;
 namespace suites {  // apart from the C library's random()
 
 BOOST_AUTO_TEST_SUITE(random)
+
+// The first word of the counter runs over within a vector, and numbers begin and end within a counter's
+// words.
+BOOST_AUTO_TEST_CASE(elements_anywhere_are_words_of_philox) {
+  const kernels::RandomKey key{0x123456789abcdef, 77};
+  for (const std::int64_t targets : std::initializer_list<std::int64_t>{HWY_AVX2, HWY_SCALAR, 0}) {
+    const SimdTargets only(targets);
+    for (const std::int64_t start : {std::int64_t{0}, (std::int64_t{1} << 34) - 130, std::int64_t{1} << 34}) {
+      for (std::int64_t first = start; first < start + 5; ++first) {
+        for (const std::size_t size : {1, 3, 31, 64, 100, 300, 1000}) {
+          std::vector<float> singles(size + 1, -7);
+          std::vector<double> doubles(size + 1, -7);
+          kernels::random_uniform(key, first, std::span(singles).first(size));
+          kernels::random_uniform(key, first, std::span(doubles).first(size));
+          bool same = singles[size] == -7 && doubles[size] == -7;
+          for (std::size_t i = 0; i < size; ++i) {
+            const auto words = [&](std::int64_t counter) {
+              return philox4x32({low_word(std::uint64_t(counter)), high_word(std::uint64_t(counter)), 77, 0},
+                                {0x89abcdef, 0x1234567});
+            };
+            const std::int64_t at = first + std::int64_t(i);
+            const auto pair = std::size_t(at % 2 * 2);
+            same &= singles[i] == unit_f32(words(at / 4)[std::size_t(at % 4)]);
+            same &= doubles[i] == unit_f64(words(at / 2)[pair], words(at / 2)[pair + 1]);
+          }
+          BOOST_TEST(same, size << " from " << first);
+        }
+      }
+    }
+  }
+}
 
 BOOST_AUTO_TEST_CASE(a_key_is_state) {
   StateDict state;
