@@ -30,9 +30,11 @@ constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;
 constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
-// Rows that a block should have at least, for what is computed once a row, and for what is summed over rows.
+// Rows that a block should have at least, for what is computed once a row, and for what is summed over rows;
+// and of rows that are short enough for each operand to stay in such a cache.
 constexpr std::int64_t kLeastRows = 2;
 constexpr std::int64_t kLeastSummedRows = 8;
+constexpr std::int64_t kLeastShortRows = 8;
 
 // A loop that runs once over no more is not worth machine code.
 constexpr std::int64_t kFewElements = 4096;
@@ -272,7 +274,9 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
     const bool sums = std::ranges::any_of(plan.loop.outputs, [](const LoopOutput& output) {
       return output.reduce != Reduce::none && !output.per_row;
     });
-    elements = std::max(elements, (sums ? kLeastSummedRows : kLeastRows) * plan.row_elements);
+    const std::int64_t most = kBlockBytes / plan.lane_bytes;
+    elements = std::max({elements, (sums ? kLeastSummedRows : kLeastRows) * plan.row_elements,
+                         std::min(kLeastShortRows, most / plan.row_elements) * plan.row_elements});
   }
   // Where each element is touched once and nothing stored: fewer, larger blocks.
   if (plan.steps.empty() && plan.fulls.empty() && operands <= 1) elements = kReadOnlyBlock;

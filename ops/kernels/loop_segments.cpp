@@ -88,7 +88,35 @@ class Gathering {
     slots_.set_first(step.result, int(plan_.steps.size()) - 1);
   }
 
-  void place_segment(const std::vector<std::size_t>& steps) {
+  /// Is it made again in each segment that reads it? One cheap instruction takes less than to store its
+  /// results and to read them.
+  bool is_made_again(std::size_t i) const {
+    const Code code = all_[i].code;
+    const bool is_cheap = code == Code::add || code == Code::sub || code == Code::mul || code == Code::neg;
+    return is_single(i) && is_cheap && std::ranges::none_of(operands(i), [&](int slot) {
+             return maker_.contains(slot) && is_single(maker_.at(slot));
+           });
+  }
+
+  /// With those of earlier segments that are made again.
+  std::vector<std::size_t> with_earlier(std::vector<std::size_t> steps) const {
+    const std::size_t count = steps.size();
+    for (std::size_t n = 0; n < count; ++n) {
+      for (const int slot : operands(steps[n])) {
+        const auto maker = maker_.find(slot);
+        if (maker != maker_.end() && is_made_again(maker->second) &&
+            std::ranges::find(steps, maker->second) == steps.end()) {
+          steps.push_back(maker->second);
+        }
+      }
+    }
+    std::ranges::sort(steps);
+    return steps;
+  }
+
+  void place_segment(const std::vector<std::size_t>& needed) {
+    const std::vector<std::size_t> steps = with_earlier(needed);
+    const auto is_first = [&](std::size_t i) { return std::ranges::find(needed, i) != needed.end(); };
     Segment segment;
     std::map<int, int> numbers;  // of slots
     std::set<std::size_t> here(steps.begin(), steps.end());
@@ -121,6 +149,7 @@ class Gathering {
     }
     for (const std::size_t i : steps) {
       const int slot = all_[i].result;
+      if (!is_first(i)) continue;
       if (is_read_outside(slot, here)) {
         segment.outputs.push_back({numbers.at(slot), slot, To::element});
         slots_.set_first(slot, at);
@@ -162,10 +191,11 @@ class Gathering {
   /// By a step of another segment, as an output or by what reduces to one?
   bool is_read_outside(int slot, const std::set<std::size_t>& here) const {
     const auto has_it = [&](const auto& output) { return output.slot == slot; };
+    const bool again = is_made_again(maker_.at(slot));
     return std::ranges::any_of(lowering_.direct_outputs_,
                                [&](const auto& o) { return o.second.slot == slot; }) ||
            std::ranges::any_of(plan_.fulls, has_it) || std::ranges::any_of(plan_.reduceds, has_it) ||
-           is_read(slot, [&](std::size_t i) { return !here.contains(i); });
+           is_read(slot, [&](std::size_t i) { return !here.contains(i) && !(again && is_single(i)); });
   }
 
   template <class Which>

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <span>
+#include <tuple>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -382,6 +383,43 @@ BOOST_AUTO_TEST_CASE(large_results_without_rows_are_written_wherever_they_lie) {
     BOOST_TEST((first == 0 || data[0] == -7));
     BOOST_TEST(data[first + size] == -7);
   }
+}
+
+// What one cheap instruction makes of operands is made again where it is read, not stored in between.
+BOOST_AUTO_TEST_CASE(a_later_segment_makes_again_what_is_cheap, *boost::unit_test::precondition(makes_code)) {
+  const std::int64_t rows = 21, columns = 100;
+  const Shape full{columns, 1};
+  const Loop loop{.extents = {rows, columns},
+                  .row = 1,
+                  .inputs = {{DType::f32, full}, {DType::f32, {1, 0}}},
+                  .code = {{Code::sub, in(0), in(1)},
+                           {Code::mul, res(0), res(0)},
+                           {Code::row_sum, res(1)},
+                           {Code::mul, res(0), res(2)},
+                           {Code::add, res(3), res(1)}},
+                  .outputs = {{res(4), DType::f32, Reduce::none, full}}};
+  const std::optional<LoopPlan> plan = make_plan(loop);
+  BOOST_REQUIRE_EQUAL(plan->segments.size(), 2);
+  // The square isn't made of operands alone.
+  const auto& [first, second] = std::tie(plan->segments[0], plan->segments[1]);
+  BOOST_TEST(first.outputs.size() == 2);
+  BOOST_TEST(second.steps.size() == 3);
+  // Whole numbers, small enough for all to be exact.
+  Generator random(16);
+  std::vector<std::vector<float>> inputs{std::vector<float>(std::size_t(rows * columns)),
+                                         std::vector<float>(std::size_t(rows))};
+  for (std::vector<float>& input : inputs) {
+    for (float& value : input) value = float(below(random, 7) - 3);
+  }
+  std::vector<float> expected;
+  for (std::size_t row = 0; row < std::size_t(rows); ++row) {
+    const auto values = std::span(inputs[0]).subspan(row * std::size_t(columns), std::size_t(columns));
+    const float mean = inputs[1][row];
+    float sum = 0;
+    for (const float x : values) sum += (x - mean) * (x - mean);
+    for (const float x : values) expected.push_back((x - mean) * sum + (x - mean) * (x - mean));
+  }
+  BOOST_TEST(same_bits(run(loop, inputs, expected.size()), expected));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
