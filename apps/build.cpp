@@ -105,12 +105,13 @@ std::vector<Freeze> make_freeze(const std::string& list, const StateDict& state)
         std::from_chars(std::min(part.data() + pattern.size() + 1, end), end, freeze.epochs);
     demand(error == std::errc() && stop == end && freeze.epochs >= 0,
            "--freeze is none or PATTERN=EPOCHS, several separated by commas, not '", list, "'");
-    demand(
-        std::ranges::any_of(state.parameters(), [&](const State& s) { return matches(pattern, s.name()); }),
-        "--freeze: no parameter's name matches '", pattern, "'; the first is ",
-        state.parameters().front().name());
     all.push_back(std::move(freeze));
     at = comma + 1;
+  }
+  try {
+    check_freeze(all, state);
+  } catch (const Error& mistake) {
+    throw UsageError(text("--freeze: ", mistake.what()));
   }
   return all;
 }

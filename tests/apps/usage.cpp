@@ -84,7 +84,7 @@ BOOST_AUTO_TEST_CASE(frozen_parameters) {
   for (const char* list : {"fc1/*", "fc1/*=", "fc1/*=x", "fc1/*=-1", "fc1/*=1,", ""})
     check_mistake({"train", "--freeze", list}, "--freeze is none or PATTERN=EPOCHS");
   check_mistake({"train", "--freeze", "fc1/*=1,fc9/*=2"},
-                "--freeze: no parameter's name matches 'fc9/*'; the first is fc1/");
+                "--freeze: no parameter's name matches 'fc9/*', which is to be frozen; the first is fc1/");
 }
 
 BOOST_AUTO_TEST_CASE(augmentations) {
