@@ -13,6 +13,7 @@
 #include <tapestry/core/compile/schedule.hpp>
 #include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/compile/verify.hpp>
+#include <tapestry/core/compile/views.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/dtype.hpp>
 #include <tapestry/core/error.hpp>

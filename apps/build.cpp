@@ -2,16 +2,13 @@
 
 #include "images.hpp"
 #include "models.hpp"
+#include "optimizers.hpp"
 
 #include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/models/checkpoint.hpp>
 #include <tapestry/models/data/synthetic_cifar10.hpp>
-#include <tapestry/models/speedrun.hpp>
 #include <tapestry/ops/kernels/gemm_bf16.hpp>
-#include <tapestry/optim/adaptive.hpp>
-#include <tapestry/optim/muon.hpp>
-#include <tapestry/optim/sgd.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -92,27 +89,8 @@ Optimizer make_optimizer(const Config& config, StateDict& state) {
   demand(config.lookahead >= 0, "--lookahead can't be negative");
   if (config.clip_norm > 0) options.clip_norm = config.clip_norm;
   if (config.lookahead > 0) options.lookahead = Lookahead{.steps = config.lookahead};
-  if (config.optimizer == "speedrun") {
-    demand(config.model == "speedrun", "--optimizer speedrun is for --model speedrun");
-    return speedrun_optimizer(state, config.batch_size, config.epochs, options);
-  }
-  const Adam adam(config.beta1, config.beta2, config.epsilon);
-  if (config.optimizer == "adamw") return {state, AdamW(config.weight_decay, adam), options};
-  if (config.optimizer == "lamb") return {state, Lamb(config.weight_decay, adam), options};
   options.weight_decay = config.weight_decay;
-  if (config.optimizer == "muon") {
-    Muon muon;
-    muon.momentum = config.momentum;
-    return muon_optimizer(state, state.parameters(), muon, std::make_shared<Adam>(adam), options);
-  }
-  if (config.optimizer == "sgd") return {state, Sgd{}, options};
-  if (config.optimizer == "momentum") return {state, Momentum(config.momentum), options};
-  if (config.optimizer == "nesterov") return {state, Nesterov(config.momentum), options};
-  if (config.optimizer == "rmsprop") return {state, RmsProp(config.decay, config.epsilon), options};
-  demand(config.optimizer == "adam",
-         "--optimizer is sgd, momentum, nesterov, rmsprop, adam, adamw, lamb, muon or speedrun, not '",
-         config.optimizer, "'");
-  return {state, adam, options};
+  return optimizer_entry(config.optimizer).make(config, state, std::move(options));
 }
 
 std::vector<Freeze> make_freeze(const std::string& list, const StateDict& state) {
@@ -127,12 +105,13 @@ std::vector<Freeze> make_freeze(const std::string& list, const StateDict& state)
         std::from_chars(std::min(part.data() + pattern.size() + 1, end), end, freeze.epochs);
     demand(error == std::errc() && stop == end && freeze.epochs >= 0,
            "--freeze is none or PATTERN=EPOCHS, several separated by commas, not '", list, "'");
-    demand(
-        std::ranges::any_of(state.parameters(), [&](const State& s) { return matches(pattern, s.name()); }),
-        "--freeze: no parameter's name matches '", pattern, "'; the first is ",
-        state.parameters().front().name());
     all.push_back(std::move(freeze));
     at = comma + 1;
+  }
+  try {
+    check_freeze(all, state);
+  } catch (const Error& mistake) {
+    throw UsageError(text("--freeze: ", mistake.what()));
   }
   return all;
 }

@@ -6,7 +6,9 @@
 #include <tapestry/models/report/metrics_table.hpp>
 #include <tapestry/models/report/run_report.hpp>
 
+#include <algorithm>
 #include <iostream>
+#include <set>
 
 #include <boost/program_options.hpp>
 
@@ -42,6 +44,24 @@ bool can_resume(const fs::path& folder, const Config& config) {
   return true;
 }
 
+/// Those of all runs, with what some of them alone have a use for; not what they differ in.
+std::vector<std::pair<std::string, std::string>> common_settings(std::span<const Planned> runs) {
+  std::vector<std::pair<std::string, std::string>> all;
+  std::set<std::string> differ;
+  for (const Planned& run : runs) {
+    for (const auto& line : settings(run.config)) {
+      const auto known = std::ranges::find(all, line.first, [](const auto& other) { return other.first; });
+      if (known == all.end()) {
+        all.push_back(line);
+      } else if (known->second != line.second) {
+        differ.insert(line.first);
+      }
+    }
+  }
+  std::erase_if(all, [&](const auto& line) { return differ.contains(line.first); });
+  return all;
+}
+
 }  // namespace
 
 int compare(std::span<const std::string> arguments) {
@@ -67,7 +87,7 @@ int compare(std::span<const std::string> arguments) {
       ("resume", po::bool_switch(&resume),
        "go on with the runs that were begun in that folder, keep those that are done");
   options.add(run);
-  po::variables_map values;
+  Given values;
   if (!parse(arguments, options, "compare [OPTIONS]", values)) return kDone;
   fill_in(config, values, model_entry(config.model).itself);
   refuse_unused(config, values);
@@ -99,7 +119,7 @@ int compare(std::span<const std::string> arguments) {
   }
   const std::string subtitle = text(config.model, "; ", config.num_train, " images, ", config.epochs,
                                     " epochs", data.synthetic ? "; synthetic stand-in images" : "");
-  comparison_report("Five update rules", subtitle, runs, settings(config))
+  comparison_report("Five update rules", subtitle, runs, common_settings(planned))
       .write(fs::path(out) / "report.html");
   std::cout << '\n'
             << comparison_table(runs).text() << "report: " << (fs::path(out) / "report.html").string()

@@ -1,11 +1,10 @@
 #include "config.hpp"
 
 #include "models.hpp"
+#include "optimizers.hpp"
 
 #include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/report/format.hpp>
-#include <tapestry/optim/adaptive.hpp>
-#include <tapestry/optim/muon.hpp>
 
 #include <algorithm>
 #include <fstream>
@@ -25,18 +24,6 @@ po::typed_value<T>* with_default(T& target) {
   return po::value<T>(&target)->default_value(target);
 }
 
-std::string shown(const std::string& value) { return value; }
-std::string shown(double value) {
-  std::string out;
-  append_shortest(out, value);
-  return out;
-}
-template <std::integral T>
-std::string shown(T value) {
-  return std::to_string(value);
-}
-
-/// Doubles print as people write them: 0.9, not 0.90000000000000002.
 po::typed_value<double>* with_default(double& target) {
   return po::value<double>(&target)->default_value(target, shown(target));
 }
@@ -57,11 +44,11 @@ std::vector<Setting> all_settings(const Config& c) {
     for (const auto& option : group.options()) {
       const boost::any& value = values[option->long_name()].value();
       std::string line;
-      if (const auto* s = boost::any_cast<std::string>(&value)) line = shown(*s);
+      if (const auto* s = boost::any_cast<std::string>(&value)) line = *s;
       if (const auto* d = boost::any_cast<double>(&value)) line = shown(*d);
-      if (const auto* i = boost::any_cast<std::int64_t>(&value)) line = shown(*i);
-      if (const auto* u = boost::any_cast<std::uint64_t>(&value)) line = shown(*u);
-      if (const auto* n = boost::any_cast<int>(&value)) line = shown(*n);
+      if (const auto* i = boost::any_cast<std::int64_t>(&value)) line = std::to_string(*i);
+      if (const auto* u = boost::any_cast<std::uint64_t>(&value)) line = std::to_string(*u);
+      if (const auto* n = boost::any_cast<int>(&value)) line = std::to_string(*n);
       if (const auto* b = boost::any_cast<bool>(&value)) line = *b ? "yes" : "no";
       lines.push_back({option->long_name(), line});
     }
@@ -69,24 +56,41 @@ std::vector<Setting> all_settings(const Config& c) {
   return lines;
 }
 
-/// A run's config.ini used to name all settings: what the model has no use for says nothing there, as long as
-/// it is the default.
+/// A run's config.ini used to name all settings: what the model or the optimizer has no use for says nothing
+/// there, as long as it is the default.
 void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& values) {
-  std::string model = Config().model;
-  for (const auto& line : lines.options) {
-    if (line.string_key == "model") model = line.value.at(0);
-  }
-  if (!values["model"].defaulted()) model = values["model"].as<std::string>();
-  const ModelEntry& entry = model_entry(model);
+  const auto chosen = [&](const std::string& name, std::string value) {
+    for (const auto& line : lines.options) {
+      if (line.string_key == name) value = line.value.at(0);
+    }
+    const bool given = values.contains(name) && !values[name].defaulted();
+    return given ? values[name].as<std::string>() : value;
+  };
+  const ModelEntry& model = model_entry(chosen("model", Config().model));
+  const OptimizerEntry& optimizer = optimizer_entry(chosen("optimizer", model.optimizer));
   const std::vector<Setting> defaults = all_settings(Config());
   std::erase_if(lines.options, [&](const po::option& line) {
     const auto own = std::ranges::find(defaults, line.string_key, &Setting::name);
-    return !takes(entry, line.string_key) && own != defaults.end() && line.value.at(0) == own->value;
+    const bool unused = !takes(model, line.string_key) || !takes(optimizer, line.string_key);
+    return unused && own != defaults.end() && line.value.at(0) == own->value;
   });
 }
 
+/// By name: the number of the line that sets it.
+std::map<std::string, std::size_t> line_numbers(std::istream& file) {
+  std::map<std::string, std::size_t> lines;
+  std::size_t number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++number;
+    std::istringstream words(line.substr(0, line.find('=')));
+    std::string name;
+    if (words >> name) lines.emplace(name, number);
+  }
+  return lines;
+}
+
 /// Any command takes a run's config.ini: what another command would make of a line is no mistake here.
-void store_file(const std::string& path, const po::options_description& options, po::variables_map& values) {
+void store_file(const std::string& path, const po::options_description& options, Given& values) {
   std::ifstream file(path);
   if (!file || std::filesystem::is_directory(path))
     throw UsageError(text("can't read the config file ", path));
@@ -101,6 +105,19 @@ void store_file(const std::string& path, const po::options_description& options,
   try {
     po::parsed_options lines = po::parse_config_file(file, all);
     if (values.contains("model")) drop_unused_defaults(lines, values);
+    po::variables_map checked;
+    po::store(lines, checked);
+    std::erase_if(lines.options,
+                  [&](const po::option& line) { return !options.find_nothrow(line.string_key, false); });
+    file.clear();
+    file.seekg(0);
+    const std::map<std::string, std::size_t> numbers = line_numbers(file);
+    values.file = path;
+    for (const po::option& line : lines.options) {
+      if (!values.contains(line.string_key) || values[line.string_key].defaulted())
+        values.lines.emplace(line.string_key, numbers.at(line.string_key));
+    }
+    lines.description = &options;
     po::store(lines, values);
   } catch (const po::error& mistake) {
     throw UsageError(text(path, ": ", mistake.what()));
@@ -122,12 +139,34 @@ std::string model_help() {
   return help + "Defaults of other options hang on the model: describe and config.ini tell them";
 }
 
-/// Help for a setting that not all models take.
+/// Help for a setting that not all models or not all optimizers take.
 std::string particular(std::string_view name, std::string_view what) {
   return text(what, " (", for_models(name), ')');
 }
+std::string of_optimizer(std::string_view name, std::string_view what) {
+  return text(what, " (", for_optimizers(name), ')');
+}
+
+/// "--momentum says nothing to --optimizer adam, which takes --beta1, --beta2", or the same of a file's line.
+template <class Entry>
+[[noreturn]] void refuse(const Given& given, const std::string& name, std::string_view chooser,
+                         const Entry& entry) {
+  std::string instead;
+  for (const std::string& other : entry.takes) instead += (instead.empty() ? "--" : ", --") + other;
+  const auto line = given.lines.find(name);
+  const std::string what =
+      line == given.lines.end() ? "--" + name : text(given.file, ", line ", line->second, ": ", name);
+  throw UsageError(text(what, " says nothing to ", chooser, ' ', entry.name, ", which ",
+                        instead.empty() ? "has numbers of its own" : "takes " + instead));
+}
 
 }  // namespace
+
+std::string shown(double value) {
+  std::string out;
+  append_shortest(out, value);
+  return out;
+}
 
 po::options_description model_options(Config& c) {
   po::options_description options("Model");
@@ -163,17 +202,20 @@ po::options_description training_options(Config& c) {
       ("optimizer", with_default(c.optimizer),
        "sgd, momentum, nesterov, rmsprop, adam, adamw, lamb, muon (orthogonal steps for matrices and "
        "filters, "
-       "adam's for biases, scales and the last matrix) or speedrun")                                   //
-      ("learning-rate", with_default(c.learning_rate), "of the first step")                            //
-      ("momentum", with_default(c.momentum), "of momentum, nesterov and muon, whose default is 0.95")  //
-      ("decay", with_default(c.decay), "of rmsprop's average")                                         //
-      ("beta1", with_default(c.beta1), "of adam, adamw, lamb and muon's adam")                         //
-      ("beta2", with_default(c.beta2), "of adam, adamw, lamb and muon's adam")                         //
-      ("epsilon", with_default(c.epsilon), "of rmsprop and adam's kin; for lamb the default is 1e-6")  //
+       "adam's for biases, scales and the last matrix) or speedrun")         //
+      ("learning-rate", with_default(c.learning_rate), "of the first step")  //
+      ("momentum", with_default(c.momentum),
+       of_optimizer("momentum", "decay of past gradients; muon's default is 0.95").c_str())           //
+      ("decay", with_default(c.decay), of_optimizer("decay", "of the average of squares").c_str())    //
+      ("beta1", with_default(c.beta1), of_optimizer("beta1", "of the average of gradients").c_str())  //
+      ("beta2", with_default(c.beta2), of_optimizer("beta2", "of the average of squares").c_str())    //
+      ("epsilon", with_default(c.epsilon),
+       of_optimizer("epsilon", "added to the root of that average; lamb's default is 1e-6").c_str())  //
       ("weight-decay", with_default(c.weight_decay),
-       "added to the gradient; decoupled for adamw and muon, a part of its step for lamb; adamw's and lamb's "
-       "default is "
-       "0.01")                                                                                            //
+       of_optimizer("weight-decay",
+                    "added to the gradient; decoupled for adamw and muon, a part of its step for lamb; "
+                    "adamw's and lamb's default is 0.01")
+           .c_str())                                                                                      //
       ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")    //
       ("schedule", with_default(c.schedule), "constant, exponential (by epoch), step, cosine or linear")  //
       ("lr-decay", with_default(c.lr_decay), "exponential and step: factor of the learning rate")         //
@@ -219,7 +261,7 @@ po::options_description data_options(Config& c) {
 }
 
 bool parse(std::span<const std::string> arguments, const po::options_description& options,
-           const std::string& usage, po::variables_map& values, const std::vector<std::string>& positional) {
+           const std::string& usage, Given& values, const std::vector<std::string>& positional) {
   po::options_description all;
   all.add(options);
   all.add_options()("config", po::value<std::string>(), "a file of lines 'option = value'")("help,h",
@@ -265,29 +307,26 @@ void complete(Config& config, const po::variables_map& values) {
   add(model.itself);
   add(model.training);
   if (rule == model.optimizer) add(model.with_optimizer);
-  // What the update rules say themselves.
-  if (rule == "adamw") add({{"weight-decay", shown(AdamW{}.weight_decay)}});
-  if (rule == "lamb")
-    add({{"weight-decay", shown(Lamb{}.weight_decay)}, {"epsilon", shown(Lamb{}.adam.epsilon)}});
-  if (rule == "muon") add({{"momentum", shown(Muon{}.momentum)}});
+  add(optimizer_entry(rule).own);
   fill_in(config, values, all);
 }
 
-void refuse_unused(const Config& config, const po::variables_map& values) {
+void refuse_unused(const Config& config, const Given& values) {
   const ModelEntry& model = model_entry(config.model);
+  const OptimizerEntry& optimizer = optimizer_entry(config.optimizer);
   for (const auto& [name, value] : values) {
-    if (value.defaulted() || takes(model, name)) continue;
-    std::string instead;
-    for (const std::string& other : model.takes) instead += (instead.empty() ? "--" : ", --") + other;
-    throw UsageError(text("--", name, " says nothing to --model ", model.name, ", which takes ", instead));
+    if (value.defaulted()) continue;
+    if (!takes(model, name)) refuse(values, name, "--model", model);
+    if (!takes(optimizer, name)) refuse(values, name, "--optimizer", optimizer);
   }
 }
 
 std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
   const ModelEntry& model = model_entry(c.model);
+  const OptimizerEntry& optimizer = optimizer_entry(c.optimizer);
   std::vector<std::pair<std::string, std::string>> lines;
   for (auto& [name, value] : all_settings(c)) {
-    if (takes(model, name)) lines.emplace_back(std::move(name), std::move(value));
+    if (takes(model, name) && takes(optimizer, name)) lines.emplace_back(std::move(name), std::move(value));
   }
   return lines;
 }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -75,11 +76,16 @@ boost::program_options::options_description model_options(Config& config);
 boost::program_options::options_description training_options(Config& config);
 boost::program_options::options_description data_options(Config& config);
 
+/// What was given: on the command line, or in a file.
+struct Given : boost::program_options::variables_map {
+  std::string file{};
+  std::map<std::string, std::size_t> lines{};  // of settings that come from there
+};
+
 /// Parses `arguments` by `options`, with --help and --config FILE added; options win over the file, the file
 /// over defaults. Throws UsageError naming what is wrong. False if help was asked for and has been printed.
 bool parse(std::span<const std::string> arguments, const boost::program_options::options_description& options,
-           const std::string& usage, boost::program_options::variables_map& values,
-           const std::vector<std::string>& positional = {});
+           const std::string& usage, Given& values, const std::vector<std::string>& positional = {});
 
 /// A setting as in a config file.
 struct Setting {
@@ -91,10 +97,13 @@ void fill_in(Config& config, const boost::program_options::variables_map& values
 /// Fills in what hangs on other settings: how the model is trained, adamw's weight decay.
 void complete(Config& config, const boost::program_options::variables_map& values);
 
-/// Throws UsageError for a setting that was given and that the model has no use for.
-void refuse_unused(const Config& config, const boost::program_options::variables_map& values);
+/// Throws UsageError for a setting that was given and that the model or the optimizer has no use for.
+void refuse_unused(const Config& config, const Given& values);
 
-/// "name = value" for each setting that the model has a use for, as config.ini has them.
+/// A value as config.ini has it: doubles as people write them, 0.9, not 0.90000000000000002.
+std::string shown(double value);
+
+/// "name = value" for each setting that the model and the optimizer have a use for, as config.ini has them.
 std::vector<std::pair<std::string, std::string>> settings(const Config& config);
 /// That of one setting.
 std::string setting(const Config& config, std::string_view name);

@@ -75,7 +75,7 @@ int describe(std::span<const std::string> arguments) {
        "write a page (HTML) with the memory plan as a picture, the tasks and both graphs to this file")  //
       ("text", po::bool_switch(&show), "print the step's graph before and after the passes, a node a line");
   options.add(output);
-  po::variables_map values;
+  Given values;
   if (!parse(arguments, options, "describe [OPTIONS]", values)) return kDone;
   complete(config, values);
   refuse_unused(config, values);

@@ -29,7 +29,7 @@ int evaluate(std::span<const std::string> arguments) {
       ("report", po::value(&report),
        "write a page (HTML) with the first layer's filters and the worst mistakes as pictures to this file");
   options.add(data_options(given));
-  po::variables_map values;
+  Given values;
   if (!parse(arguments, options, "evaluate RUN [OPTIONS]", values, {"run"})) return kDone;
   if (run.empty()) throw UsageError("evaluate needs a run folder: cifar_train evaluate runs/NAME");
 

@@ -50,7 +50,7 @@ int gradcheck(std::span<const std::string> arguments) {
       ("tolerance", po::value(&tolerance)->default_value(tolerance, "1e-5"),
        "largest relative error that passes");
   options.add(how);
-  po::variables_map values;
+  Given values;
   if (!parse(arguments, options, "gradcheck [OPTIONS]", values)) return kDone;
   const ModelEntry& entry = model_entry(config.model);
   fill_in(config, values, entry.check);

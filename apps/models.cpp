@@ -1,5 +1,7 @@
 #include "models.hpp"
 
+#include "entries.hpp"
+
 #include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/resnet.hpp>
 #include <tapestry/models/speedrun.hpp>
@@ -174,24 +176,11 @@ const std::vector<ModelEntry>& all() {
 
 std::span<const ModelEntry> models() { return all(); }
 
-std::string model_names() {
-  std::string names;
-  for (const ModelEntry& entry : models()) names += text(names.empty() ? "" : ", ", entry.name);
-  return names;
-}
+std::string model_names() { return names_of(models()); }
 
-bool takes(const ModelEntry& model, std::string_view setting) {
-  const auto among = [&](const ModelEntry& entry) { return std::ranges::count(entry.takes, setting) > 0; };
-  return among(model) || std::ranges::none_of(models(), among);
-}
+bool takes(const ModelEntry& model, std::string_view setting) { return takes(models(), model, setting); }
 
-std::string for_models(std::string_view setting) {
-  std::string names;
-  for (const ModelEntry& entry : models()) {
-    if (takes(entry, setting)) names += (names.empty() ? "for " : ", ") + entry.name;
-  }
-  return names;
-}
+std::string for_models(std::string_view setting) { return for_those(models(), setting); }
 
 const ModelEntry& model_entry(const std::string& name) {
   for (const ModelEntry& entry : models()) {

@@ -28,7 +28,7 @@ int predict(std::span<const std::string> arguments) {
       ("checkpoint", po::value(&checkpoint)->default_value(checkpoint), "best, last or a file")     //
       ("tta", po::value(&tta), "views of an image: none, mirror or translate; default: the run's")  //
       ("top", po::value(&top)->default_value(top), "classes to show for each image");
-  po::variables_map values;
+  Given values;
   if (!parse(arguments, options, "predict RUN IMAGE... [OPTIONS]", values, {"run", "image"})) return kDone;
   if (run.empty() || images.empty()) {
     throw UsageError("predict needs a run folder and images: cifar_train predict runs/NAME cat.png");

@@ -49,7 +49,7 @@ int train(std::span<const std::string> arguments) {
        "run "
        "folder");
   options.add(run);
-  po::variables_map values;
+  Given values;
   if (!parse(arguments, options, "train [OPTIONS]", values)) return kDone;
   complete(config, values);
 

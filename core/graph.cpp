@@ -19,7 +19,7 @@ ValueId Graph::append(const Op& op, Type type, std::span<const ValueId> inputs, 
     source.first_use = EdgeId(edges_.size() - 1);
   }
   nodes_.push_back({&op, std::move(type), std::move(attrs), at, std::move(scope), first_edge,
-                    std::uint32_t(inputs.size())});
+                    std::uint32_t(inputs.size()), kNone, op.view});
   return id;
 }
 

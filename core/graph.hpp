@@ -39,6 +39,7 @@ struct Node {
   EdgeId first_edge;
   std::uint32_t arity;
   EdgeId first_use = kNone;
+  bool view = false;  // lies in the memory of its first operand
 };
 
 /// A declared update: after the step `state` holds `value`.
@@ -62,6 +63,9 @@ class Graph {
   const Node& node(ValueId id) const { return nodes_[id]; }
   const Type& type(ValueId id) const { return nodes_[id].type; }
   const Op& op(ValueId id) const { return *nodes_[id].op; }
+  bool is_view(ValueId id) const { return nodes_[id].view; }
+  /// What copies elements that follow one another (Op::run_of) may be a view of them.
+  void set_view(ValueId id, bool view) { nodes_[id].view = view; }
   bool is(ValueId id, std::string_view op_name) const { return nodes_[id].op->name == op_name; }
 
   /// The operands of a node, in order.

@@ -100,6 +100,10 @@ struct Op {
   /// as well work on the smaller dtype. Whether these do that with these attributes.
   bool (*chooses)(const Attrs&) = nullptr;
 
+  /// If y is elements of x[0] that follow one another, in their order: the number of the first. The memory
+  /// plan may make such a copy a view.
+  std::optional<std::int64_t> (*run_of)(const Type& x, const Attrs&) = nullptr;
+
   bool pointwise = false;    // y[i] depends on x[i] alone
   bool commutative = false;  // in its first two inputs
   bool view = false;         // y is x[0]'s elements in the same order

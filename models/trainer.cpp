@@ -101,13 +101,7 @@ Trainer::Trainer(Model& model, const Cifar10Split& data, Optimizer optimizer, Tr
   if (!options_.schedule) {
     options_.schedule = exponential_schedule(options_.learning_rate, options_.lr_decay, steps_per_epoch());
   }
-  for (const Freeze& freeze : options_.freeze) {
-    const std::vector<State> parameters = model.state().parameters();
-    require(freeze.epochs >= 0, "nothing can be frozen after ", freeze.epochs, " epochs");
-    require(
-        std::ranges::any_of(parameters, [&](const State& s) { return matches(freeze.pattern, s.name()); }),
-        "no parameter's name matches '", freeze.pattern, "', which is to be frozen");
-  }
+  check_freeze(options_.freeze, model.state());
   loss_history_.reserve(std::size_t(iterations()));
   // A resumed run that has frozen something needs it, too: it makes the optimizer's State.
   step_.program(training_types(model, options_.batch_size));
@@ -120,6 +114,17 @@ void Trainer::profile(Profiler& profiler) {
   evaluator_.profile(&profiler);
   evaluating_ = profiler.add_phase("evaluate");
   reporting_ = profiler.add_phase("report and save");
+}
+
+void check_freeze(std::span<const Freeze> all, const StateDict& state) {
+  const std::vector<State> parameters = state.parameters();
+  for (const Freeze& freeze : all) {
+    require(freeze.epochs >= 0, "nothing can be frozen after ", freeze.epochs, " epochs");
+    const auto is_meant = [&](const State& s) { return matches(freeze.pattern, s.name()); };
+    require(std::ranges::any_of(parameters, is_meant), "no parameter's name matches '", freeze.pattern,
+            "', which is to be frozen",
+            parameters.empty() ? "" : "; the first is " + parameters.front().name());
+  }
 }
 
 void Trainer::freeze() {

@@ -21,6 +21,7 @@
 #include <functional>
 #include <iosfwd>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,9 @@ struct Freeze {
   std::string pattern;
   std::int64_t epochs = 0;
 };
+
+/// Throws Error if one is said after less than 0 epochs, or matches the name of no parameter of `state`.
+void check_freeze(std::span<const Freeze> all, const StateDict& state);
 
 struct TrainerOptions {
   std::int64_t epochs = 10;

@@ -68,6 +68,20 @@ Var slice_vjp(V v) {
   return pad(v.g, start, after, 0, between);
 }
 
+/// The first element taken, if those between it and the last are taken too, each right after the one before.
+std::optional<std::int64_t> run_of_slice(const Type& x, const Attrs& attrs) {
+  const auto& a = attrs.as<SliceAttrs>();
+  std::int64_t first = 0, stride = 1;
+  bool whole = true;  // all axes so far
+  for (int axis = x.shape.rank() - 1; axis >= 0; stride *= x.shape[axis--]) {
+    const std::int64_t count = taken(a, axis);
+    if ((count != 1 && !whole) || a.step[axis] != 1) return std::nullopt;
+    whole = whole && count == x.shape[axis];
+    first += a.start[axis] * stride;
+  }
+  return first;
+}
+
 constexpr Op kSlice{.name = "slice",
                     .arity = 1,
                     .type =
@@ -89,7 +103,8 @@ constexpr Op kSlice{.name = "slice",
                         [](const KernelCall& c) {
                           const auto& attrs = c.attrs.as<SliceAttrs>();
                           kernels::slice(c.x[0], attrs.start, attrs.step, c.y);
-                        }};
+                        },
+                    .run_of = run_of_slice};
 
 // --- pad ---
 

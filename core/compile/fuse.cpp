@@ -44,7 +44,7 @@ class Grouping {
 
   Groups run() {
     for (ValueId id = 0; id < graph_.size(); ++id) {
-      if (!is_leaf(graph_, id) && !graph_.op(id).view) place(id);
+      if (!is_leaf(graph_, id) && !graph_.is_view(id)) place(id);
     }
     if (fuse_) {
       merge_up();
@@ -193,7 +193,7 @@ class Grouping {
   void for_each_user(ValueId id, F f, bool waiting = false) const {
     for (EdgeId e = graph_.node(id).first_use; e != kNone; e = graph_.edges()[e].next_use) {
       const ValueId user = graph_.edges()[e].user;
-      if (graph_.op(user).view) {
+      if (graph_.is_view(user)) {
         if (waiting || e == graph_.node(user).first_edge) for_each_user(user, f, waiting);
       } else if (group_of_[user] != kNone) {
         f(user);
@@ -261,7 +261,7 @@ class Grouping {
 }  // namespace
 
 ValueId storage_of(const Graph& graph, ValueId id) {
-  while (graph.op(id).view) id = graph.input(id, 0);
+  while (graph.is_view(id)) id = graph.input(id, 0);
   return id;
 }
 

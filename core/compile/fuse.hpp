@@ -87,7 +87,7 @@ ValueId storage_of(const Graph& graph, ValueId id);
 /// one in whose memory something lies.
 template <class F>
 void for_each_wait(const Graph& graph, ValueId id, F f) {
-  for (; graph.op(id).view; id = graph.input(id, 0)) {
+  for (; graph.is_view(id); id = graph.input(id, 0)) {
     for (std::uint32_t slot = 1; slot < graph.node(id).arity; ++slot) {
       f(storage_of(graph, graph.input(id, int(slot))));
     }

@@ -4,6 +4,7 @@
 #include <tapestry/core/compile/placement.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/task_info.hpp>
+#include <tapestry/core/compile/views.hpp>
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
@@ -169,9 +170,11 @@ class Planner {
     const kernels::LoopOutput& output = task.loop->outputs[position];
     if (output.reduce != kernels::Reduce::none) return false;
     for (std::size_t i = 0; i < task.reads.size(); ++i) {
-      if (storage(task.reads[i]) == old &&
-          !same_walk(task.loop->extents, task.loop->inputs[i].strides, output.strides))
+      if (storage(task.reads[i]) != old) continue;
+      if (graph_.type(task.reads[i]).bytes() != graph_.type(old).bytes() ||
+          !same_walk(task.loop->extents, task.loop->inputs[i].strides, output.strides)) {
         return false;
+      }
     }
     return true;
   }
@@ -230,7 +233,9 @@ class Planner {
 
   void share_views() {
     for (ValueId id = 0; id < graph_.size(); ++id) {
-      if (graph_.op(id).view) plan_.places[id] = plan_.places[storage(id)];
+      if (!graph_.is_view(id)) continue;
+      plan_.places[id] = plan_.places[graph_.input(id, 0)];
+      plan_.places[id].offset += view_offset(graph_, id);
     }
   }
 
@@ -276,39 +281,92 @@ std::vector<T> permuted(const std::vector<T>& from, const std::vector<std::size_
   return to;
 }
 
+/// Tasks in order with what goes with each, and the plan for that order.
+class Planning {
+ public:
+  Planning(Graph& graph, const PlanOptions& options)
+      : graph_(graph), options_(options), tasks_(schedule(graph, options.fuse, options.recompute)) {
+    tasks_ = update_early(graph, std::move(tasks_), after_last(checks()));
+    loops_.resize(tasks_.size());
+    scratch_.resize(tasks_.size(), 0);
+    LoopCompiler compiled;
+    for (std::size_t t = 0; t < tasks_.size(); ++t) {
+      if (!tasks_[t].loop) continue;
+      loops_[t] = compiled(*tasks_[t].loop);
+      scratch_[t] = loops_[t]->scratch_bytes();
+    }
+    plan_ = Planner(graph, options, tasks_, scratch_).run();
+  }
+
+  /// Slices are no tasks where they can be views and memory doesn't rise by it: all of them or, if it would,
+  /// those that look worth it.
+  void share_slices() {
+    const std::vector<ValueId> all = slices_to_view(graph_, tasks_, false);
+    if (all.empty() || share(all)) return;
+    const std::vector<ValueId> some = slices_to_view(graph_, tasks_, true);
+    if (!some.empty() && some != all) share(some);
+  }
+
+  /// Another order, if it is worth it: what was recorded together is near in the caches.
+  void free_early() {
+    const std::vector<std::size_t> order = tapestry::free_early(graph_, tasks_, checks());
+    if (std::ranges::is_sorted(order)) return;
+    take(order, [&](const Plan& p) { return p.arena_bytes < plan_.arena_bytes - plan_.arena_bytes / 64; });
+  }
+
+  Plan result() {
+    plan_.tasks = std::move(tasks_);
+    for (auto& loop : loops_) {
+      if (loop) plan_.loops.push_back(std::move(*loop));
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  bool share(const std::vector<ValueId>& slices) {
+    std::vector<std::size_t> others;
+    for (std::size_t t = 0; t < tasks_.size(); ++t) {
+      if (!std::ranges::binary_search(slices, tasks_[t].nodes.front())) others.push_back(t);
+    }
+    for (const ValueId id : slices) graph_.set_view(id, true);
+    const bool taken = take(others, [&](const Plan& p) { return p.arena_bytes <= plan_.arena_bytes; });
+    for (const ValueId id : slices) graph_.set_view(id, taken);
+    return taken;
+  }
+
+  std::vector<bool> checks() const { return checks_of(graph_, tasks_, options_.guard_outputs); }
+
+  /// The tasks at these positions, in this order, if their plan is better and has no more copies.
+  template <class Better>
+  bool take(const std::vector<std::size_t>& positions, const Better& is_better) {
+    std::vector<Task> tasks = permuted(tasks_, positions);
+    std::vector<std::size_t> scratch = permuted(scratch_, positions);
+    Plan other = Planner(graph_, options_, tasks, scratch).run();
+    if (!is_better(other) || other.copies.size() > plan_.copies.size()) return false;
+    plan_ = std::move(other);
+    tasks_ = std::move(tasks);
+    scratch_ = std::move(scratch);
+    loops_ = permuted(loops_, positions);
+    return true;
+  }
+
+  Graph& graph_;
+  PlanOptions options_;
+  // By task.
+  std::vector<Task> tasks_;
+  std::vector<std::optional<kernels::CompiledLoop>> loops_;
+  std::vector<std::size_t> scratch_;
+  Plan plan_;
+};
+
 }  // namespace
 
-Plan plan(const Graph& graph, const PlanOptions& options) {
-  std::vector<Task> tasks = schedule(graph, options.fuse, options.recompute);
-  const auto checks = [&] { return checks_of(graph, tasks, options.guard_outputs); };
-  tasks = update_early(graph, std::move(tasks), after_last(checks()));
-  std::vector<std::optional<kernels::CompiledLoop>> loops(tasks.size());
-  std::vector<std::size_t> scratch(tasks.size(), 0);
-  LoopCompiler compiled;
-  for (std::size_t t = 0; t < tasks.size(); ++t) {
-    if (!tasks[t].loop) continue;
-    loops[t] = compiled(*tasks[t].loop);
-    scratch[t] = loops[t]->scratch_bytes();
-  }
-  Plan plan = Planner(graph, options, tasks, scratch).run();
-
-  // Another order, if it is worth it: what was recorded together is near in the caches.
-  const std::vector<std::size_t> order = free_early(graph, tasks, checks());
-  if (!std::ranges::is_sorted(order)) {
-    std::vector<Task> sorted = permuted(tasks, order);
-    Plan other = Planner(graph, options, sorted, permuted(scratch, order)).run();
-    if (other.arena_bytes < plan.arena_bytes - plan.arena_bytes / 64 &&
-        other.copies.size() <= plan.copies.size()) {
-      plan = std::move(other);
-      tasks = std::move(sorted);
-      loops = permuted(loops, order);
-    }
-  }
-  plan.tasks = std::move(tasks);
-  for (auto& loop : loops) {
-    if (loop) plan.loops.push_back(std::move(*loop));
-  }
-  return plan;
+Plan plan(Graph& graph, const PlanOptions& options) {
+  for (ValueId id = 0; id < graph.size(); ++id) graph.set_view(id, graph.op(id).view);  // planned before?
+  Planning planning(graph, options);
+  if (options.views) planning.share_slices();
+  planning.free_early();
+  return planning.result();
 }
 
 }  // namespace tapestry

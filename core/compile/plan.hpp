@@ -20,7 +20,8 @@ struct Place {
     arena,     // offset in bytes
   };
   Kind kind = Kind::none;
-  std::size_t index = 0;  // or offset
+  std::size_t index = 0;   // or offset
+  std::size_t offset = 0;  // of a view: where in it the view begins, in bytes
 };
 
 struct Plan {
@@ -50,10 +51,12 @@ struct PlanOptions {
   bool fuse = true;
   bool recompute = true;       // loops may compute again what is cheaper to compute than to read
   bool in_place = true;        // results may take over the memory of operands that die
+  bool views = true;           // slices that are parts of memory may be views of it
   bool guard_outputs = false;  // outputs are checked before any State changes
 };
 
-/// Plans a graph of primitives.
-Plan plan(const Graph& graph, const PlanOptions& options = {});
+/// Plans a graph of primitives, in which it makes slices views where that takes no more memory.
+Plan plan(Graph& graph, const PlanOptions& options = {});
+inline Plan plan(Graph&& graph, const PlanOptions& options = {}) { return plan(graph, options); }
 
 }  // namespace tapestry

@@ -14,7 +14,7 @@ std::vector<bool> kept_values(const Graph& graph) {
   std::vector<bool> kept(graph.size(), false);
   for (const ValueId root : graph.roots()) kept[root] = true;
   for (ValueId id = ValueId(graph.size()); id-- > 0;) {
-    if (!kept[id] || !(graph.op(id).pointwise || graph.op(id).view)) continue;
+    if (!kept[id] || !(graph.op(id).pointwise || graph.is_view(id))) continue;
     for (const ValueId input : graph.inputs(id)) {
       // What is broadcast or waited for is no part of the result.
       if (graph.type(input).shape.elements() == graph.type(id).shape.elements()) kept[input] = true;
@@ -72,7 +72,7 @@ class Lowered {
         return copy_node(tape, node, inputs);
       }
       // A view of what is cast, so that what all its views show is stored once.
-      if (node.op->view && node.arity == 1) {
+      if (node.view && node.arity == 1) {
         const Var inner[] = {(*this)(from)};
         return copy_node(tape, node, inner);
       }

@@ -1,4 +1,3 @@
-#include <tapestry/core/compile/fuse.hpp>
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/task_info.hpp>
 
@@ -64,7 +63,10 @@ std::vector<TaskInfo> task_infos(const Graph& graph, const Plan& plan) {
     info.shapes = shapes_of(graph, task);
     info.flops = task_flops(graph, task);
     std::vector<ValueId> reads;
-    for (const ValueId id : task.reads) reads.push_back(storage_of(graph, id));
+    for (ValueId id : task.reads) {
+      while (graph.op(id).view) id = graph.input(id, 0);  // not further: of a whole a slice is a part
+      reads.push_back(id);
+    }
     std::ranges::sort(reads);
     reads.erase(std::unique(reads.begin(), reads.end()), reads.end());
     const auto is_state = [&](ValueId id) { return plan.places[id].kind == Place::Kind::state; };

@@ -65,12 +65,12 @@ Graph run_passes(const Graph& graph, const CompileOptions& options, std::string&
 }
 
 void check_names(const CompileOptions& options) {
-  std::string known = "fuse, recompute, in_place";
+  std::string known = "fuse, recompute, in_place, views";
   for (const Pass& pass : passes()) {
     if (known.find(pass.name) == std::string::npos) known += text(", ", pass.name);
   }
   for (const std::string& name : options.without) {
-    const bool exists = name == "fuse" || name == "recompute" || name == "in_place" ||
+    const bool exists = name == "fuse" || name == "recompute" || name == "in_place" || name == "views" ||
                         std::ranges::any_of(passes(), [&](const Pass& pass) { return pass.name == name; });
     require(exists, "there is no pass named ", name, "; there are: ", known);
   }
@@ -128,8 +128,11 @@ struct Program::Impl {
       return std::ranges::find(options.without, name) == options.without.end();
     };
     graph = run_passes(recorded, options, summary.precision);
-    plan = tapestry::plan(graph,
-                          {wanted("fuse"), wanted("recompute"), wanted("in_place"), options.require_finite});
+    plan = tapestry::plan(graph, {.fuse = wanted("fuse"),
+                                  .recompute = wanted("recompute"),
+                                  .in_place = wanted("in_place"),
+                                  .views = wanted("views"),
+                                  .guard_outputs = options.require_finite});
     arena = allocate_arena(plan.arena_bytes);
     for (const ValueId id : graph.outputs) outputs.emplace_back(graph.type(id));
     bind();
@@ -141,15 +144,15 @@ struct Program::Impl {
     std::byte* const base = arena.get();
     for (ValueId id = 0; id < graph.size(); ++id) {
       const Place& place = plan.places[id];
-      if (place.kind == Place::Kind::arena) addresses[id] = base + place.index;
+      if (place.kind == Place::Kind::arena) addresses[id] = base + place.index + place.offset;
       if (place.kind == Place::Kind::argument || place.kind == Place::Kind::state ||
           place.kind == Place::Kind::output) {
         moving.push_back(id);
       }
       if (place.kind == Place::Kind::constant) {
         // Kernels only read through it.
-        addresses[id] = static_cast<std::byte*>(
-            const_cast<void*>(language::constant_value(graph, storage_of(graph, id))->data()));
+        const void* const data = language::constant_value(graph, storage_of(graph, id))->data();
+        addresses[id] = static_cast<std::byte*>(const_cast<void*>(data)) + place.offset;
       }
     }
     std::size_t next_loop = 0;
@@ -215,7 +218,7 @@ struct Program::Impl {
     }
     protect(arguments);
     for (const ValueId id : moving)
-      addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments));
+      addresses[id] = static_cast<std::byte*>(address(plan.places[id], arguments)) + plan.places[id].offset;
   }
 
   /// An argument may be a result of the step before or the value of a State that this step writes: f(f(x)).

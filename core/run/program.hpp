@@ -15,7 +15,8 @@ namespace tapestry {
 enum class Precision : std::uint8_t { f32, bf16 };
 
 struct CompileOptions {
-  /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "recompute", "in_place".
+  /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "recompute", "in_place",
+  /// "views".
   std::vector<std::string> without{};
   Precision precision = Precision::f32;
   /// A step whose outputs aren't all finite throws NotFinite and changes no State.

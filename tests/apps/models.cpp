@@ -21,7 +21,7 @@ app::Config completed(const Words& words) {
   app::Config config;
   po::options_description options;
   options.add(app::model_options(config)).add(app::training_options(config)).add(app::data_options(config));
-  po::variables_map values;
+  app::Given values;
   BOOST_REQUIRE(app::parse(words, options, "train", values));
   app::complete(config, values);
   return config;
@@ -156,15 +156,16 @@ BOOST_AUTO_TEST_CASE(what_a_model_has_no_use_for_is_refused) {
         po::options_description options;
         app::Config config;
         options.add(app::model_options(config)).add(app::training_options(config));
-        po::variables_map given;
+        app::Given given;
         BOOST_REQUIRE(app::parse(words, options, "train", given));
         if (takes(entry, name)) {
           BOOST_CHECK_NO_THROW(refuse_unused(config, given));
           continue;
         }
+        const std::string what = words[0] == "--config" ? words[1] + ", line 2: " + name : "--" + name;
         const auto says_which = [&](const app::UsageError& error) {
           return std::string(error.what())
-              .starts_with("--" + name + " says nothing to --model " + entry.name + ", which takes --");
+              .starts_with(what + " says nothing to --model " + entry.name + ", which takes --");
         };
         BOOST_CHECK_EXCEPTION(refuse_unused(config, given), app::UsageError, says_which);
         ++refused;
@@ -193,16 +194,17 @@ BOOST_AUTO_TEST_CASE(older_runs_are_gone_on_with) {
   BOOST_TEST(first.code == 0, first.err);
   const std::string now = file_content(ini);
   BOOST_TEST(contains(now, "\nwidth = 2\n"));
-  for (const char* unused : {"hidden", "filter-size", "normalization", "keep", "reg", "weight-scale"})
+  for (const char* unused :
+       {"hidden", "filter-size", "normalization", "keep", "reg", "weight-scale", "beta1", "decay"})
     BOOST_TEST(!contains(now, text('\n', unused, " = ")), unused);
   const std::string defaults =
-      "filter-size = 7\nnormalization = batch\nkeep = 1\nreg = 0\nweight-scale = 0.01\n";
+      "filter-size = 7\nnormalization = batch\nkeep = 1\nreg = 0\nweight-scale = 0.01\ndecay = 0.99\n";
   // Its file is no call that names them,
   write_file(ini, now + "hidden = 500,500,500\n" + defaults);
   const ChildResult described = cifar_train({"describe", "--config", ini});
   BOOST_TEST(described.code == 0, described.err);
   // and not even with what said nothing then is the run lost.
-  write_file(ini, now + "hidden = 20\n" + defaults);
+  write_file(ini, now + "hidden = 20\nbeta1 = 0.8\n" + defaults);
   const ChildResult second = cifar_train({"train", "--resume", run, "--epochs", "2"});
   BOOST_TEST(second.code == 0, second.err);
   BOOST_TEST(contains(second.out, "epoch 2/2"), second.out);

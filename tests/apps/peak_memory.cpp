@@ -1,6 +1,7 @@
 // The memory that `describe` announces for intermediate values is what a step uses, to the byte: the arena is
 // painted, steps run, and the paint that is left ends where the arena does; nothing behind it was touched.
 #include <tapestry/apps/build.hpp>
+#include <tapestry/apps/optimizers.hpp>
 #include <tapestry/models/report/format.hpp>
 #include <tapestry/models/trainer.hpp>
 #include <tapestry/tests/support/allocations.hpp>
@@ -69,7 +70,11 @@ BOOST_AUTO_TEST_CASE(is_what_describe_announces) {
 
     Words words = {"describe", "--model", net, "--epochs", "8", "--optimizer", optimizer};
     words.insert(words.end(), {"--precision", precision, "--batch-size", std::to_string(kBatch)});
-    words.insert(words.end(), {"--momentum", "0.9", "--epsilon", "1e-8", "--weight-decay", "0"});
+    for (const auto& [name, value] :
+         {std::pair("momentum", "0.9"), std::pair("epsilon", "1e-8"), std::pair("weight-decay", "0")}) {
+      if (takes(app::optimizer_entry(optimizer), name))
+        words.insert(words.end(), {std::string("--") + name, value});
+    }
     words.insert(words.end(), {"--lookahead", std::to_string(lookahead), "--ema", text(ema)});
     if (config.model == "fully_connected") words.insert(words.end(), {"--hidden", config.hidden});
     const ChildResult described = cifar_train(words);

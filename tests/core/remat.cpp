@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(every_pass_may_be_off) {
   const Tensor x = Tensor::linspace(-1, 1, {8, 4}, DType::f32);
   const auto weights = layers(6, 4);
   const auto f = [&](Call1 call) { return [&, call](Var v) { return chain(v, weights, 2, call); }; };
-  for (const char* pass : {"fold_constants", "cse", "simplify", "fuse", "recompute", "in_place"}) {
+  for (const char* pass : {"fold_constants", "cse", "simplify", "fuse", "recompute", "in_place", "views"}) {
     CompileOptions options;
     options.without = {pass};
     require_same(results(f(kept), x, weights, options), results(f(again), x, weights, options));

@@ -120,7 +120,8 @@ BOOST_AUTO_TEST_CASE(with_any_number_of_threads) {
 
 // In place or not is a matter of memory alone. Folding constants and common subexpressions leaves out what
 // would have been the same number; but simplifying sees more with them, and fused loops cut long sums where
-// their work says. So every subset of the three keeps all bits without those two, and in_place always does.
+// their work says. So every subset of the three keeps all bits without those two, and in_place always does,
+// as do views.
 BOOST_AUTO_TEST_CASE(without_passes_that_do_not_change_arithmetic) {
   for (const Pass& pass : passes()) BOOST_TEST(pass.keeps_bits == (pass.name != "simplify"), pass.name);
   const std::vector<std::string> keepers = {"fold_constants", "cse", "in_place"};
@@ -134,7 +135,8 @@ BOOST_AUTO_TEST_CASE(without_passes_that_do_not_change_arithmetic) {
       }
       BOOST_TEST((trained(training, 3, options) == expected), training.name << ", subset " << mask);
     }
-    BOOST_TEST((trained(training, 3, {.without = {"in_place"}}) == trained(training, 3)), training.name);
+    for (const char* pass : {"in_place", "views"})
+      BOOST_TEST((trained(training, 3, {.without = {pass}}) == trained(training, 3)), training.name);
   }
 }
 

@@ -261,7 +261,7 @@ BOOST_AUTO_TEST_CASE(nothing_to_freeze) {
   options.freeze = {{"fc9/*", 1}};
   BOOST_TEST(thrown([&] {
                Trainer(model, small_split(), {model.state(), Adam{}}, options);
-             }) == "no parameter's name matches 'fc9/*', which is to be frozen");
+             }) == "no parameter's name matches 'fc9/*', which is to be frozen; the first is fc1/weight");
   options.freeze = {{"fc1/*", -1}};
   BOOST_TEST(thrown([&] {
                Trainer(model, small_split(), {model.state(), Adam{}}, options);

@@ -47,8 +47,8 @@ class Walk {
   std::size_t bytes(ValueId id) const { return graph_.type(id).bytes(); }
 
   Range range(const Place& place, std::size_t size) const {
-    if (place.kind == Kind::arena) return {Kind::arena, 0, place.index, place.index + size};
-    return {place.kind, place.index, 0, size};
+    const std::size_t begin = place.offset + (place.kind == Kind::arena ? place.index : 0);
+    return {place.kind, place.kind == Kind::arena ? 0 : place.index, begin, begin + size};
   }
   Range range_of(ValueId id) const { return range(plan_.places[id], bytes(id)); }
 
@@ -64,11 +64,26 @@ class Walk {
       }
       if (node.op == &language::input || node.op == &language::constant || node.op == &language::state) {
         made_[id] = true;
-      } else if (graph_.op(id).view) {
-        const Place &mine = plan_.places[id], &whole = plan_.places[storage_of(graph_, id)];
-        check(mine.kind == whole.kind && mine.index == whole.index, name(id), " isn't where it is a view of");
+      } else if (graph_.is_view(id)) {
+        view(id);
       }
     }
+  }
+  void view(ValueId id) const {
+    const ValueId from = graph_.input(id, 0);
+    const Place &mine = plan_.places[id], &whole = plan_.places[from];
+    check(mine.kind == whole.kind && mine.index == whole.index, name(id), " isn't where it is a view of");
+    if (graph_.op(id).view) {
+      check(mine.offset == whole.offset && bytes(id) == bytes(from), name(id), " isn't all of its operand");
+      return;
+    }
+    check(options_.views, name(id), " is a view");
+    const Op& op = graph_.op(id);
+    const auto first = op.run_of ? op.run_of(graph_.type(from), graph_.node(id).attrs) : std::nullopt;
+    check(first.has_value(), name(id), " takes elements from here and there, and is a view");
+    const std::size_t offset = std::size_t(*first) * size_of(graph_.type(id).dtype);
+    check(mine.offset == whole.offset + offset && offset + bytes(id) <= bytes(from), name(id),
+          " begins elsewhere");
   }
   const State& state_at(const Place& place) const { return plan_.states.at(place.index); }
 
@@ -82,7 +97,7 @@ class Walk {
   /// What lies in a range is no more, but for `except`.
   void overwrite(const Range& written, ValueId except = kNone) {
     for (ValueId id = 0; id < graph_.size(); ++id) {
-      if (id != except && made_[id] && !graph_.op(id).view && range_of(id).overlaps(written))
+      if (id != except && made_[id] && !graph_.is_view(id) && range_of(id).overlaps(written))
         made_[id] = false;
     }
   }
@@ -97,7 +112,7 @@ class Walk {
     std::vector<Range> written;
     for (std::size_t w = 0; w < task.writes.size(); ++w) {
       const ValueId id = task.writes[w];
-      check(graph_.op(id).view == false, name(id), " is a view and is written");
+      check(!graph_.is_view(id), name(id), " is a view and is written");
       const Range to = range_of(id);
       check_target(id, to);
       for (const Range& other : written) check(!to.overlaps(other), name(id), " overlaps another result");
@@ -143,7 +158,8 @@ class Walk {
     const ValueId old = storage_of(graph_, task.reads[r]), made = task.writes[w];
     if (!range_of(old).overlaps(to)) return;
     check(options_.in_place || to.space != Kind::arena, name(made), " is written in place");
-    check(range_of(old) == to, name(made), " overlaps ", name(old), " in part");
+    check(range_of(old) == to && range_of(task.reads[r]) == to, name(made), " overlaps ", name(old),
+          " in part");
     check(task.loop.has_value(), name(made), " is written over ", name(old), " by a kernel");
     const kernels::LoopOutput& output = task.loop->outputs.at(w);
     const kernels::LoopInput& input = task.loop->inputs.at(r);
@@ -179,13 +195,14 @@ class Walk {
   void ending() const {
     const auto moved = [&](ValueId id, const Place& to) {
       return std::ranges::any_of(plan_.copies, [&](const Plan::Copy& copy) {
-        return copy.from == storage_of(graph_, id) && copy.to.kind == to.kind && copy.to.index == to.index;
+        return copy.from == storage_of(graph_, id) && copy.bytes == bytes(id) && copy.to.kind == to.kind &&
+               copy.to.index == to.index;
       });
     };
     const auto is_at = [&](ValueId id, const Place& to) {
       const ValueId whole = storage_of(graph_, id);
       const Place& place = plan_.places[whole];
-      return made_[whole] && place.kind == to.kind && place.index == to.index;
+      return made_[whole] && bytes(whole) == bytes(id) && place.kind == to.kind && place.index == to.index;
     };
     for (std::size_t i = 0; i < graph_.outputs.size(); ++i) {
       const Place to{Kind::output, i};

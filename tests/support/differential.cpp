@@ -14,7 +14,8 @@
 namespace tapestry::test {
 namespace {
 
-constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse", "fuse", "recompute", "in_place"};
+constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse",  "fuse",
+                                        "recompute",      "in_place", "views"};
 
 class Comparison {
  public:
@@ -25,8 +26,17 @@ class Comparison {
     Program program(recorded_.graph, options);
     const auto without = [&](const char* name) { return std::ranges::count(options.without, name) > 0; };
     for (const bool guard : {false, true}) {  // the plan that it has, and one that checks outputs first
-      const PlanOptions how{!without("fuse"), !without("recompute"), !without("in_place"), guard};
-      check_plan(program.graph(), plan(program.graph(), how), how);
+      const PlanOptions how{.fuse = !without("fuse"),
+                            .recompute = !without("recompute"),
+                            .in_place = !without("in_place"),
+                            .views = !without("views"),
+                            .guard_outputs = guard};
+      Graph graph = program.graph();
+      const Plan planned = plan(graph, how);
+      check_plan(graph, planned, how);
+      for (ValueId id = 0; coverage_ && id < graph.size(); ++id) {
+        coverage_->views += graph.is_view(id) && !graph.op(id).view;
+      }
     }
     for (int step = 0; step < 2; ++step) {
       const Approximation expected = approximate(recorded_.graph, recorded_.arguments);

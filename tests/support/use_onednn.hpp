@@ -1,20 +1,12 @@
-// For tests: our own kernels in place of oneDNN's.
 #pragma once
+
+#include "until.hpp"
 
 #include <tapestry/ops/kernels/onednn.hpp>
 
 namespace tapestry {
 
-/// Until its end oneDNN is used as `use` says; where the build has none it changes nothing.
-class UseOneDnn {
- public:
-  explicit UseOneDnn(bool use) { kernels::use_onednn(use); }
-  ~UseOneDnn() { kernels::use_onednn(before_); }
-  UseOneDnn(const UseOneDnn&) = delete;
-  UseOneDnn& operator=(const UseOneDnn&) = delete;
-
- private:
-  bool before_ = kernels::onednn_in_use();
-};
+/// Whether oneDNN or our own kernels are used; where the build has none it changes nothing.
+using UseOneDnn = Until<kernels::use_onednn, kernels::onednn_in_use>;
 
 }  // namespace tapestry
