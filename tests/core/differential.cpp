@@ -17,6 +17,13 @@
 //                 ops), groups of reduced and kept axes stepped wrongly (memory is overwritten)
 //   loop_reduce.cpp  the last element of a row left out (5, 1 op)
 //   algebra.cpp   -(a - b) made a - b (5, 3 ops)
+//   conv_amx_forward.cpp  the last column of images left out (5, 5 ops)
+//   conv_amx_filters.cpp  the last result under a tap left out (5, 7 ops)
+//   conv_amx_steps.hpp  rows of sources packed from one too late on (5, 7 ops)
+//   conv_amx.cpp  the last image of a block left out (5, 6 ops), rows of windows as pixels, but from the
+//                 wrong column on (5, 5 ops)
+//   gemm_amx.cpp  the last of an odd number of terms doubled (5, 5 ops), sums not kept from one block of
+//                 terms to the next (3, 4 ops), the last slice of terms left out (3, 5 ops)
 //   conv.cpp      1e-5 added to an element of what Winograd's minimal filtering made (4 in 300, 1 op)
 // Only the check of the plan noticed, as the values happened to be right: a reduction written over what it
 // reads (5, 1 op), a result over an operand that is read in another order (5, 1 op), State written before

@@ -143,7 +143,9 @@ void matmul(Approximate& y, const Approximate& a, const Approximate& b, const Fi
   const Shape ba = batch_of(sa), bb = batch_of(sb), batch = *broadcast(ba, bb);
   const std::int64_t ra = sa[sa.rank() - 2], ca = sa.back(), rb = sb[sb.rank() - 2], cb = sb.back();
   const std::int64_t m = ta ? ca : ra, k = ta ? ra : ca, n = tb ? rb : cb;
-  const double u = approximate_parts::roundoff(y.type.dtype) * double(k);
+  // bf16 is added up in f32, and rounded once.
+  const bool half = a.type.dtype == DType::bf16;
+  const double u = approximate_parts::roundoff(half ? DType::f32 : y.type.dtype) * double(k);
   for (std::int64_t p = 0; p < batch.elements(); ++p) {
     const Shape index = unravel(p, batch);
     const auto offset = [&](const Shape& of) {
@@ -162,10 +164,13 @@ void matmul(Approximate& y, const Approximate& a, const Approximate& b, const Fi
           total += va * vb;
           size += std::abs(va * vb);
           error += std::abs(va) * eb + std::abs(vb) * ea + ea * eb;
+          if (half) error += approximate_parts::underflow(va, vb);
         }
         const auto to = std::size_t((p * m + i) * n + j);
         y.value[to] = total;
         y.error[to] = error + u * (size + error);
+        if (y.type.dtype == DType::bf16)
+          y.error[to] += approximate_parts::roundoff(DType::bf16) * (std::abs(total) + y.error[to]) + 2e-38;
       }
     }
   }

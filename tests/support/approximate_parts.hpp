@@ -4,6 +4,7 @@
 
 #include "approximate.hpp"
 
+#include <cmath>
 #include <map>
 #include <string>
 #include <string_view>
@@ -27,6 +28,10 @@ struct Number {
 
 /// The largest relative error of rounding to a dtype: 2^-53, 2^-24 or 2^-8; 0 if it isn't floating.
 double roundoff(DType dtype);
+
+/// What a product of bf16 numbers in a sum may lose besides rounding: hardware takes numbers below 2^-126 for
+/// zero, operands and sums.
+inline double underflow(double a, double b) { return 0x1p-126 * (1 + std::abs(a) + std::abs(b)); }
 
 /// Fills in y if `op` is a pointwise op, or a reduction (argmax among them), that is known.
 bool pointwise(std::string_view op, Approximate& y, std::span<const Approximate* const> x);

@@ -76,6 +76,7 @@ void convolve(Approximate& y, const Approximate& a, const Approximate& b, std::s
   std::ranges::fill(y.value, 0);
   std::ranges::fill(y.error, 0);
   Sums sums(y.value.size());
+  const bool half = a.type.dtype == DType::bf16;
   windows.visit(results[0], [&](std::int64_t result, std::int64_t k, std::int64_t pixel) {
     for (std::int64_t o = 0; o < cout; ++o) {
       for (std::int64_t i = 0; i < each; ++i) {
@@ -86,6 +87,7 @@ void convolve(Approximate& y, const Approximate& a, const Approximate& b, std::s
         const double va = a.value[p], vb = b.value[q], ea = a.error[p], eb = b.error[q];
         y.value[to] += va * vb;
         y.error[to] += std::abs(va) * eb + std::abs(vb) * ea + ea * eb;
+        if (half) y.error[to] += underflow(va, vb);
         sums.size[to] += std::abs(va * vb);
         ++sums.terms[to];
       }
@@ -113,7 +115,6 @@ void convolve(Approximate& y, const Approximate& a, const Approximate& b, std::s
                       .from = a.type.dtype,
                       .to = y.type.dtype};
   // bf16 is added up in f32, and rounded once.
-  const bool half = y.type.dtype == DType::bf16;
   const double u = roundoff(half ? DType::f32 : y.type.dtype);
   for (std::size_t i = 0; i < y.value.size(); ++i) sums.size[i] += y.error[i];
   for (std::size_t i = 0; i < y.value.size(); ++i) y.error[i] += u * (sums.terms[i] + 16) * sums.size[i];
@@ -121,7 +122,7 @@ void convolve(Approximate& y, const Approximate& a, const Approximate& b, std::s
     const std::vector<double> sizes = winograd_sizes(c, magnitudes(a), magnitudes(b));
     for (std::size_t i = 0; i < y.value.size(); ++i) y.error[i] += winograd_part(c) * sizes[i];
   }
-  if (!half) return;
+  if (y.type.dtype != DType::bf16) return;
   for (std::size_t i = 0; i < y.value.size(); ++i)
     y.error[i] += roundoff(DType::bf16) * (std::abs(y.value[i]) + y.error[i]) + 2e-38;
 }

@@ -3,10 +3,12 @@
 #include "approximate.hpp"
 #include "check_plan.hpp"
 #include "cpp_program.hpp"
+#include "use_amx.hpp"
 #include "use_winograd.hpp"
 
 #include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/run/program.hpp>
+#include <tapestry/ops/kernels/gemm_bf16.hpp>
 
 #include <algorithm>
 #include <set>
@@ -17,9 +19,35 @@ namespace {
 constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse",  "fuse",
                                         "recompute",      "in_place", "views"};
 
+/// What the graph should make of State as it is now. What it makes of the initial State, as most steps begin
+/// with, is found out once.
+class Reference {
+ public:
+  explicit Reference(const Recorded& recorded) : recorded_(recorded) {}
+
+  const Approximation& now() {
+    if (!initial()) return now_ = approximate(recorded_.graph, recorded_.arguments);
+    if (!at_first_) at_first_ = approximate(recorded_.graph, recorded_.arguments);
+    return *at_first_;
+  }
+
+ private:
+  bool initial() const {
+    const auto state = recorded_.state.all();
+    for (std::size_t i = 0; i < state.size(); ++i)
+      if (!identical(state[i].value(), recorded_.initial[i])) return false;
+    return true;
+  }
+
+  const Recorded& recorded_;
+  std::optional<Approximation> at_first_{};
+  Approximation now_{};
+};
+
 class Comparison {
  public:
-  Comparison(const Recorded& recorded, Coverage* coverage) : recorded_(recorded), coverage_(coverage) {}
+  Comparison(const Recorded& recorded, Reference& reference, Coverage* coverage)
+      : recorded_(recorded), reference_(reference), coverage_(coverage) {}
 
   std::optional<std::string> run(const CompileOptions& options) {
     recorded_.reset();
@@ -39,7 +67,7 @@ class Comparison {
       }
     }
     for (int step = 0; step < 2; ++step) {
-      const Approximation expected = approximate(recorded_.graph, recorded_.arguments);
+      const Approximation& expected = reference_.now();
       program.run(recorded_.arguments);
       if (const auto found = compare(program, expected)) return text("step ", step, ": ", *found);
     }
@@ -71,6 +99,7 @@ class Comparison {
   }
 
   const Recorded& recorded_;
+  Reference& reference_;
   Coverage* coverage_;
 };
 
@@ -84,11 +113,19 @@ void cover(const Graph& graph, Coverage& coverage) {
   for (const std::string_view op : ops) ++coverage.ops[op];
 }
 
-std::optional<Failure> difference(const Recorded& recorded, const Setting& setting, Coverage* coverage) {
+/// In use where there is any: emulated, if the CPU has only what that takes.
+kernels::Amx amx(bool use) {
+  if (!use) return kernels::Amx::never;
+  return !kernels::has_amx() && kernels::cpu_multiplies_bf16() ? kernels::Amx::emulated : kernels::amx_use();
+}
+
+std::optional<Failure> difference(const Recorded& recorded, Reference& reference, const Setting& setting,
+                                  Coverage* coverage) {
   const UseWinograd use(setting.winograd ? kernels::Winograd::wherever_possible : kernels::Winograd::never);
+  const UseAmx use_amx(amx(setting.amx));
   try {
     const CompileOptions options{.without = setting.without, .verify = true};
-    const auto found = Comparison(recorded, coverage).run(options);
+    const auto found = Comparison(recorded, reference, coverage).run(options);
     return found ? std::optional(Failure{setting, *found}) : std::nullopt;
   } catch (const std::exception& e) {
     return Failure{setting, e.what(), true};
@@ -98,7 +135,9 @@ std::optional<Failure> difference(const Recorded& recorded, const Setting& setti
 }  // namespace
 
 std::optional<Failure> difference(const Recipe& recipe, const Setting& setting, Coverage* coverage) {
-  return difference(record(recipe, setting.base), setting, coverage);
+  const Recorded recorded = record(recipe, setting.base);
+  Reference reference(recorded);
+  return difference(recorded, reference, setting, coverage);
 }
 
 std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage) {
@@ -107,12 +146,14 @@ std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage) {
   for (const std::string_view name : kPasses) {
     if (random.below(2) == 0) some.emplace_back(name);
   }
-  const bool winograd = random.below(2) == 0;
+  const bool winograd = random.below(2) == 0, amx = random.below(4) != 0;
   for (const DType base : {DType::f64, DType::f32}) {
     const Recorded recorded = record(recipe, base);
     if (coverage) cover(recorded.graph, *coverage);
+    Reference reference(recorded);
     for (const auto& without : {std::vector<std::string>(), some}) {
-      if (const auto found = difference(recorded, {base, without, winograd}, coverage)) return found;
+      const Setting setting{base, without, winograd, amx};
+      if (const auto found = difference(recorded, reference, setting, coverage)) return found;
     }
   }
   return {};
@@ -123,6 +164,7 @@ std::string report(const Recipe& recipe, const Failure& failure) {
   for (const std::string& name : failure.setting.without) title += ", without " + name;
   if (failure.setting.winograd)
     title += ", after kernels::use_winograd(kernels::Winograd::wherever_possible)";
+  if (!failure.setting.amx) title += ", after kernels::use_amx(kernels::Amx::never)";
   title += '\n' + failure.what;
   const Recorded recorded = record(recipe, failure.setting.base);
   return cpp_program(recorded.graph, recorded.arguments, failure.setting.without, title);

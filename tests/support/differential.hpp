@@ -16,6 +16,7 @@ struct Setting {
   DType base = DType::f64;
   std::vector<std::string> without{};  // passes
   bool winograd = false;               // convolutions by minimal filtering wherever that is possible
+  bool amx = true;                     // bf16 by AMX, where there is any
 };
 
 struct Failure {
@@ -36,7 +37,7 @@ struct Coverage {
 std::optional<Failure> difference(const Recipe& recipe, const Setting& setting, Coverage* coverage = nullptr);
 
 /// The same in f64 and f32, each with all passes and without a random choice of them; by Winograd's minimal
-/// filtering for every second recipe.
+/// filtering for every second recipe, without AMX for every fourth.
 std::optional<Failure> difference(const Recipe& recipe, Coverage* coverage = nullptr);
 
 /// A smaller recipe that fails, in a setting with no more passes switched off: steps are dropped, bypassed,

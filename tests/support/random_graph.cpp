@@ -31,6 +31,10 @@ Var Maker::like_first(std::size_t i) const {
 
 Var Maker::in_base(std::size_t i) const { return x(i).dtype() == base_ ? x(i) : cast(x(i), base_); }
 
+Var Maker::in_bf16(std::size_t i) const {
+  return x(i).dtype() == DType::bf16 ? x(i) : cast(x(i), DType::bf16);
+}
+
 double Maker::number(double lo, double hi) {
   return std::round((lo + random_.uniform() * (hi - lo)) * 64) / 64;
 }
@@ -212,7 +216,10 @@ class Generator {
     choose_extents();
     const auto leaves = std::size_t(1 + random_.below(3));
     const std::size_t wanted = leaves + std::size_t(1 + random_.below(std::int64_t(most_ - leaves)));
-    while (recipe_.steps.size() < leaves) add_leaf();
+    while (recipe_.steps.size() < leaves) {
+      add_leaf();
+      for (int tries = 0; !leading_.empty() && recipe_.steps.size() == 1 && tries < 20; ++tries) add_step();
+    }
     for (int tries = 0; recipe_.steps.size() < wanted && tries < 200; ++tries) {
       if (random_.below(12) == 0) {
         add_leaf();
@@ -252,9 +259,32 @@ class Generator {
       largest_ = 50000;
       most_ = std::min<std::size_t>(most_, 8);
     }
+    if (special >= 9 && special < 13) choose_for_amx(special < 12);
+  }
+
+  /// AMX takes 16 images, rows or columns at a time, 32 terms, and blocks of those: some are to be left over.
+  void choose_for_amx(bool convolution) {
+    if (convolution) {
+      constexpr std::int64_t kImages[] = {16, 16, 16, 17, 17, 18, 31, 33, 65, 256};
+      constexpr std::int64_t kExtents[] = {1, 2, 3, 3, 4, 4, 5, 6, 7, 20};
+      constexpr std::int64_t kChannels[] = {1, 2, 3, 4, 5, 8, 16, 17, 20, 33};
+      do {
+        extents_ = {kImages[random_.below(10)], kExtents[random_.below(10)], kExtents[random_.below(9)],
+                    kChannels[random_.below(10)]};
+      } while (extents_.elements() > 3000);
+      leading_ = "batch convolution";
+      largest_ = 8000;
+    } else {
+      const Shape kMatrices[] = {{17, 600}, {18, 1030}, {2100, 17}, {4100, 16}, {3, 33, 50}};
+      extents_ = kMatrices[random_.below(5)];
+      leading_ = extents_[0] > 2000 || random_.below(2) == 0 ? "gram" : "affine";
+      largest_ = 70000;
+    }
+    most_ = std::min<std::size_t>(most_, convolution ? 8 : 6);
   }
 
   Shape leaf_shape() {
+    if (!leading_.empty() && recipe_.steps.empty()) return extents_;
     const auto first = int(random_.below(8)) < 5 ? 0 : int(random_.below(extents_.rank() + 1));
     Shape shape;
     for (int i = first; i < extents_.rank(); ++i) {
@@ -266,7 +296,8 @@ class Generator {
   void add_leaf() {
     constexpr std::string_view kLeaves[] = {"input",      "input", "input",    "input",  "parameter",
                                             "bool input", "input", "constant", "labels", "bf16 input"};
-    const std::size_t which = recipe_.steps.empty() ? 0 : std::size_t(random_.below(10));
+    const std::size_t first = leading_.empty() ? 0 : 9;
+    const std::size_t which = recipe_.steps.empty() ? first : std::size_t(random_.below(10));
     try_step({kLeaves[which], {}, random_.bits(), leaf_shape()});
   }
 
@@ -276,6 +307,7 @@ class Generator {
     std::int64_t at = random_.below(kTotal);
     const Kind* kind = kinds().data();
     while (at >= kind->weight) at -= (kind++)->weight;
+    if (!leading_.empty() && (values_.size() == 1 || random_.below(3) == 0)) kind = &kind_of(leading_);
     Step step{kind->name, {}, random_.bits(), {}};
     for (const char letter : kind->operands) {
       const auto operand = choose_operand(letter, step.from);
@@ -340,6 +372,7 @@ class Generator {
   Recipe recipe_{};
   Shape extents_{};
   std::int64_t largest_ = 0;
+  std::string_view leading_{};    // what kind of step most of such a graph is about
   std::vector<Tensor> values_{};  // by step, in f64
 };
 

@@ -65,8 +65,9 @@ class Maker {
   const Var& x(std::size_t i = 0) const { return operands_.at(i); }
   /// Operand i, in the dtype of the first.
   Var like_first(std::size_t i) const;
-  /// Operand i in the base dtype: for ops that don't take bf16.
+  /// Operand i in the base dtype, for ops that don't take bf16; or in bf16.
   Var in_base(std::size_t i = 0) const;
+  Var in_bf16(std::size_t i = 0) const;
   Tape& tape() const { return tape_; }
   DType base() const { return base_; }
   const Shape& shape() const { return step_->shape; }

@@ -142,7 +142,7 @@ const std::vector<Kind>& kinds() {
       {"flattened rows", "f", 3, flattened_rows}, {"cross entropy", "f", 3, cross_entropy},
       // matrices
       {"affine", "f", 5, affine}, {"gram", "f", 2, gram}, {"matmul", "ff", 3, product},
-      {"convolution", "f", 3, convolved}, {"pool", "f", 3, pooled}, {"pool parts", "f", 1, pool_parts},
+      {"convolution", "f", 3, convolved}, {"batch convolution", "f", 0, convolved_batch}, {"pool", "f", 3, pooled}, {"pool parts", "f", 1, pool_parts},
       {"image norm", "f", 2, normalised_images}, {"resize", "f", 2, resized}, {"attention", "f", 2, attended},
       // arrangement
       {"merge axes", "f", 2, merged_axes}, {"split axis", "f", 2, split_axis},

@@ -12,6 +12,8 @@
 #include <tapestry/ops/resize.hpp>
 #include <tapestry/ops/shape.hpp>
 
+#include <cmath>
+
 namespace tapestry::test::steps {
 
 /// A value as images [n, h, w, c] of a few pixels.
@@ -62,6 +64,29 @@ Var convolved(M m) {
   return conv_transpose2d(x, up, {.stride = o.stride, .padding = Padding({1, 1}, {0, 1})});
 }
 
+/// Of 16 images or more and of bf16, or a derivative of that by itself, whose operands then are exact:
+/// kernels of their own take 16 images at a time, of more than 16 channels or of rows of windows as channels.
+Var convolved_batch(M m) {
+  const Var x = m.in_bf16();
+  require(x.rank() == 4 && x.shape()[0] >= 16, "no batch of images");
+  const std::int64_t channels = x.shape()[3], out = m.chance(0.6) ? 17 + m.below(20) : m.below(16) + 1;
+  const Extent2d size(m.below(3) + 1, m.below(4) + 1);
+  Conv2dOptions o{.stride = {m.below(3) + 1, m.below(2) + 1},
+                  .padding = Padding({m.below(3), m.below(3)}, {m.below(3), m.below(3)}),
+                  .dilation = m.chance(0.2) ? 2 : 1};
+  if (m.chance(0.5)) o.stride = 1;
+  const Shape filters{size.h, size.w, channels, out};
+  const Var w = m.chance(0.7) ? m.input(filters, DType::bf16) : cast(m.parameter(filters), DType::bf16);
+  const Var y = conv2d(x, w, o);
+  const double pixels = double(y.shape().elements() / out), taps = double(size.h * size.w);
+  require(pixels * double(out * channels) * taps < 1.5e6, "too slow for the reference");
+  const auto scaled = [](const Var& sums, double terms) { return sums * (0.25 / std::sqrt(terms + 1)); };
+  const auto which = m.below(4);
+  if (which > 1) return scaled(y, taps * double(channels));
+  const Var g = m.input(y.shape(), DType::bf16);
+  return which == 0 ? scaled(gradient(y, x, g), taps * double(out)) : scaled(gradient(y, w, g), pixels);
+}
+
 Var pooled(M m) {
   const Var x = images(m);
   if (m.chance(0.3)) {
@@ -97,7 +122,7 @@ Var resized(M m) {
 
 /// A sequence that looks at itself.
 Var attended(M m) {
-  const Var x = m.in_base();
+  const Var x = m.chance(0.8) ? m.in_base() : m.in_bf16();
   require(x.rank() >= 2 && x.shape()[x.rank() - 2] > 0, "no sequence");
   const AttentionOptions options{.causal = m.chance(0.5)};
   const Var q = tanh(x), k = x * 0.5;

@@ -68,25 +68,36 @@ Var cross_entropy(M m) {
   return softmax_cross_entropy(x, labels, options);
 }
 
+/// Of bf16 now and then: kernels of their own multiply that.
+bool in_halves(M m) { return m.chance(m.x().dtype() == DType::bf16 ? 0.8 : 0.2); }
+
 Var affine(M m) {
-  const Var x = m.in_base();
+  const bool halves = in_halves(m);
+  const Var x = halves ? m.in_bf16() : m.in_base();
   require(x.rank() >= 1, "a scalar is no matrix");
-  const std::int64_t in = x.shape().back(), out = m.below(12) + 1;
-  const Var w = m.parameter({in, out});
+  const std::int64_t in = x.shape().back(), out = (m.chance(0.1) ? 40 : 0) + m.below(12) + 1;
   const double scale = 1 / std::sqrt(double(in) + 1);
-  return m.chance(0.5) ? linear(x * scale, w, m.parameter({out})) : matmul(x, w * scale);
+  if (halves && m.chance(0.5)) return matmul(x, m.input({in, out}, DType::bf16)) * (scale / 4);
+  const auto parameter = [&](const Shape& shape) {
+    const Var p = m.parameter(shape);
+    return halves ? cast(p, DType::bf16) : p;
+  };
+  const Var w = parameter({in, out});
+  return m.chance(0.5) ? linear(x * scale, w, parameter({out})) : matmul(x, w * scale);
 }
 
 /// Rows with rows, or columns with columns.
 Var gram(M m) {
-  const Var x = m.in_base();
+  const Var x = in_halves(m) ? m.in_bf16() : m.in_base();
   require(x.rank() >= 2 && x.rank() <= 4, "no matrix");
-  const double scale = 1 / (double(x.shape().back()) + 1);
-  return m.chance(0.5) ? matmul(x, x, {false, true}) * scale : matmul(transpose(x), x) * scale;
+  const bool rows = m.chance(0.5);
+  const double scale = 1 / (double(x.shape()[x.rank() - (rows ? 1 : 2)]) + 1);
+  return (rows ? matmul(x, x, {false, true}) : matmul(transpose(x), x)) * scale;
 }
 
 Var product(M m) {
-  const Var a = m.in_base(0), b = m.in_base(1);
+  const bool halves = in_halves(m);
+  const Var a = halves ? m.in_bf16(0) : m.in_base(0), b = halves ? m.in_bf16(1) : m.in_base(1);
   require(a.rank() >= 1 && b.rank() >= 1, "a scalar is no matrix");
   const double scale = 1 / (double(a.shape().back()) + 1);
   for (const bool transpose_b : {false, true}) {

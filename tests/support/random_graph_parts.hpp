@@ -20,6 +20,7 @@ Var affine(M m);
 Var gram(M m);
 Var product(M m);
 Var convolved(M m);
+Var convolved_batch(M m);
 Var pooled(M m);
 Var pool_parts(M m);
 Var normalised_images(M m);
