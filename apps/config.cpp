@@ -105,6 +105,7 @@ void store_file(const std::string& path, const po::options_description& options,
   try {
     po::parsed_options lines = po::parse_config_file(file, all);
     if (values.contains("model")) drop_unused_defaults(lines, values);
+    // What is stored in `values` is written to its option's variable later, when `unused` is no more.
     po::variables_map checked;
     po::store(lines, checked);
     std::erase_if(lines.options,

@@ -1,7 +1,9 @@
 // How the program answers calls, right and wrong ones, that need no data.
+#include <tapestry/apps/config.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
 #include <tapestry/tests/support/files.hpp>
 
+#include <boost/program_options.hpp>
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
@@ -196,6 +198,22 @@ BOOST_AUTO_TEST_CASE(config_files) {
   check_mistake({"describe", "--config", path}, path);
   check_mistake({"describe", "--config", (folder / "missing.ini").string()}, "missing.ini");
   check_mistake({"describe", "--config", folder.path().string()}, folder.path().string());
+}
+
+// Others are looked at and let go: their variables end before values are written to variables.
+BOOST_AUTO_TEST_CASE(a_config_file_sets_only_what_its_command_takes) {
+  const TemporaryFolder folder;
+  const std::string path = (folder / "net.ini").string();
+  write_file(path, "hidden = 7\nepochs = 3\nthreads = 2\n");
+  app::Config config;
+  boost::program_options::options_description options;
+  options.add(app::model_options(config));
+  app::Given values;
+  const Words words{"--config", path};
+  BOOST_REQUIRE(app::parse(words, options, "describe", values));
+  BOOST_TEST(config.hidden == "7");
+  for (const auto& [name, value] : values)
+    BOOST_TEST((name == "config" || options.find_nothrow(name, false)), "--" << name << " has a value");
 }
 
 BOOST_AUTO_TEST_CASE(no_hidden_layer) {
