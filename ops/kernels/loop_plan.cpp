@@ -30,6 +30,8 @@ constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;
 constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
+// What of this block and the next stays in it until the next is worked on.
+constexpr std::int64_t kTwoBlocks = 40 * 1024;
 // Rows that a block should have at least, for what is computed once a row, and for what is summed over rows;
 // and of rows that are short enough for each operand to stay in such a cache.
 constexpr std::int64_t kLeastRows = 2;
@@ -199,13 +201,34 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
 
 namespace {
 
+/// Are its elements read where they are, and new ones by each block?
+bool is_read(const Leaf& leaf) {
+  return leaf.kind == Leaf::Kind::direct && leaf.level == Level::element && !leaf.steady;
+}
+
+/// Drawing random numbers takes long enough for a leaf's elements to come meanwhile, of the same block.
+void fetch_while_drawing(LoopPlan& plan) {
+  const auto random = std::ranges::find(plan.leaves, true, &Leaf::random);
+  const auto other = std::ranges::find_if(plan.leaves, [&](const Leaf& leaf) {
+    return is_read(leaf) && !leaf.fetched && leaf.element_bytes == plan.lane_bytes;
+  });
+  if (random == plan.leaves.end() || other == plan.leaves.end() || plan.loop.lane != Lane::f32) return;
+  random->meanwhile = int(other - plan.leaves.begin());
+  other->fetched = true;
+}
+
 /// The first segment to read a leaf's elements asks for later ones: for those of the next block if there are
-/// other steps in between.
+/// other steps in between. If the first cache holds no two blocks, the last segment does: what it reads is
+/// done with, and makes place for what it asks for.
 void fetch_in_segments(LoopPlan& plan) {
   const std::int64_t block = plan.block_slices * plan.slice_elements;
+  std::int64_t bytes = 0;
+  for (const Leaf& leaf : plan.leaves) bytes += is_read(leaf) ? block * leaf.element_bytes : 0;
+  std::vector<Step> steps = plan.steps;
+  if (plan.fetches && 2 * bytes > kTwoBlocks) std::ranges::reverse(steps);
   for (Leaf& leaf : plan.leaves) {
-    if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady) continue;
-    for (const Step& step : plan.steps) {
+    if (!is_read(leaf) || leaf.fetched) continue;
+    for (const Step& step : steps) {
       if (step.kind != Step::Kind::segment) continue;
       Segment& segment = plan.segments[std::size_t(step.segment)];
       const auto input = std::ranges::find(segment.inputs, leaf.slot, &Segment::Input::slot);
@@ -291,7 +314,10 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
   const bool is_large = direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
   plan.fetches = plan.steps.size() >= kFetchSteps && is_large;
-  if (is_large) fetch_in_segments(plan);
+  if (is_large) {
+    fetch_while_drawing(plan);
+    fetch_in_segments(plan);
+  }
   if (!assemble_segments(plan)) return plan_of(loop, false);
   return plan;
 }

@@ -64,7 +64,7 @@ struct Leaf {
   Kind kind = Kind::direct;
   Level level = Level::element;
   bool steady = false;   ///< the same for all blocks of a chunk
-  bool fetched = false;  ///< a segment asks for the next block's
+  bool fetched = false;  ///< a segment asks for the next block's, or `meanwhile` does for this one's
   int input = -1;        ///< -1: positions. Of random numbers: the key
   int slot = 0;
   Shape strides{};
@@ -72,6 +72,7 @@ struct Leaf {
   Load load = nullptr;
   Iota iota = nullptr;
   bool random = false;
+  int meanwhile = -1;  ///< the leaf that is asked for while random numbers are drawn
   Walk walk{};
 };
 

@@ -221,10 +221,17 @@ void Chunk::read(const Leaf& leaf) {
   if (leaf.random) {
     const auto& key = *static_cast<const RandomKey*>(tensors_.inputs[std::size_t(leaf.input)]);
     const auto n = std::size_t(count(Level::element));
-    if (plan_.lane_bytes == 4)
-      random_uniform(key, first, {reinterpret_cast<float*>(to), n});
-    else
+    if (plan_.lane_bytes == 4) {
+      const float* meanwhile = nullptr;
+      if (leaf.meanwhile >= 0) {
+        const Leaf& other = plan_.leaves[std::size_t(leaf.meanwhile)];
+        meanwhile =
+            static_cast<const float*>(tensors_.inputs[std::size_t(other.input)]) + offset(other.strides);
+      }
+      random_uniform(key, first, {reinterpret_cast<float*>(to), n}, meanwhile);
+    } else {
       random_uniform(key, first, {reinterpret_cast<double*>(to), n});
+    }
     return;
   }
   if (leaf.kind == Leaf::Kind::scalar) {

@@ -157,8 +157,9 @@ HWY_INLINE void each_vector(const RandomKey& key, std::uint64_t first, std::int6
 }
 #endif
 
-/// Elements [begin, end) into y[begin] ...
-void uniform_f32(const RandomKey& key, std::int64_t begin, std::int64_t end, float* y) {
+/// Elements [begin, end) into y[begin] ... `meanwhile`: memory to ask for, or null.
+void uniform_f32(const RandomKey& key, std::int64_t begin, std::int64_t end, float* y,
+                 const float* meanwhile) {
   for (; begin % 4 != 0 && begin < end; ++begin) {
     y[begin] = unit_f32(block_at(key, begin / 4)[std::size_t(begin % 4)]);
   }
@@ -170,6 +171,7 @@ void uniform_f32(const RandomKey& key, std::int64_t begin, std::int64_t end, flo
         const auto unit = hn::Mul(hn::ConvertTo(d, hn::BitCast(signed_words, hn::ShiftRight<8>(words))),
                                   hn::Set(d, 0x1p-24f));
         const std::int64_t from = begin + at, wanted = std::min(lanes, end - from);
+        if (meanwhile) __builtin_prefetch(meanwhile + at);
         if (wanted == lanes) {
           hn::StoreU(unit, d, y + from);
         } else if (wanted > 0) {
@@ -220,7 +222,8 @@ void random_uniform(const RandomKey& key, const View& y) {
   if (y.type.dtype == DType::f32) {
     const auto fill = HWY_DYNAMIC_DISPATCH(uniform_f32);
     parallel_ranges(
-        n, kChunk, [&](std::int64_t begin, std::int64_t end) { fill(key, begin, end, y.as<float>()); }, 64);
+        n, kChunk,
+        [&](std::int64_t begin, std::int64_t end) { fill(key, begin, end, y.as<float>(), nullptr); }, 64);
   } else {
     require(y.type.dtype == DType::f64, "random_uniform: ", y.type, " is neither f32 nor f64");
     const auto fill = HWY_DYNAMIC_DISPATCH(uniform_f64);
@@ -229,8 +232,8 @@ void random_uniform(const RandomKey& key, const View& y) {
   }
 }
 
-void random_uniform(const RandomKey& key, std::int64_t first, std::span<float> y) {
-  HWY_DYNAMIC_DISPATCH(uniform_f32)(key, first, first + std::int64_t(y.size()), y.data() - first);
+void random_uniform(const RandomKey& key, std::int64_t first, std::span<float> y, const float* meanwhile) {
+  HWY_DYNAMIC_DISPATCH(uniform_f32)(key, first, first + std::int64_t(y.size()), y.data() - first, meanwhile);
 }
 void random_uniform(const RandomKey& key, std::int64_t first, std::span<double> y) {
   HWY_DYNAMIC_DISPATCH(uniform_f64)(key, first, first + std::int64_t(y.size()), y.data() - first);

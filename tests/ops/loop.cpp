@@ -260,6 +260,29 @@ BOOST_AUTO_TEST_CASE(random_numbers_are_those_of_a_random_tensor) {
   }
 }
 
+// Large enough for its elements to be asked for while numbers are drawn.
+BOOST_AUTO_TEST_CASE(random_numbers_join_a_large_operand) {
+  constexpr std::int64_t n = 1'000'003;
+  const RandomKey key{3, 4};
+  Tensor x(DType::f32, {n}), numbers(DType::f32, {n}), sums(DType::f32, {n});
+  for (std::int64_t i = 0; i < n; ++i) x.mutable_values<float>()[std::size_t(i)] = float(i % 101);
+  random_uniform(key, numbers.mutable_view());
+  const CompiledLoop compiled(
+      {.extents = {n},
+       .inputs = {{DType::f32, {1}}, {DType::i64, {0}}},
+       .code = {{Code::uniform, Operand::input(1)}, {Code::add, Operand::input(0), Operand::result(0)}},
+       .outputs = {{Operand::result(1), DType::f32, Reduce::none, {1}}}});
+  std::vector<std::byte> scratch(compiled.scratch_bytes());
+  const void* inputs[] = {x.data(), key.data()};
+  void* outputs[] = {sums.mutable_data()};
+  compiled.run(inputs, outputs, scratch.data());
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < std::size_t(n); ++i) {
+    wrong += sums.values<float>()[i] != x.values<float>()[i] + numbers.values<float>()[i];
+  }
+  BOOST_TEST(wrong == 0);
+}
+
 BOOST_AUTO_TEST_CASE(running_allocates_nothing) {
   const CompiledLoop compiled(
       {.extents = {500, 900},

@@ -3,6 +3,7 @@
 #include <tapestry/ops/kernels/random.hpp>
 #include <tapestry/tests/support/restore_threads.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -68,6 +69,14 @@ BOOST_AUTO_TEST_CASE(the_instruction_set_changes_no_bit) {
     BOOST_TEST(identical(uniform({5, 6}, DType::f64, 1003), f64));
   }
   use(0);
+}
+
+BOOST_AUTO_TEST_CASE(asking_for_memory_meanwhile_changes_no_bit) {
+  const Tensor all = uniform({5, 6}, DType::f32, 1003);
+  const std::vector<float> memory(1000);
+  std::vector<float> part(1000);
+  kernels::random_uniform({5, 6}, 3, part, memory.data());
+  BOOST_TEST(std::ranges::equal(part, all.values<float>().subspan(3)));
 }
 
 BOOST_AUTO_TEST_CASE(numbers_are_even_over_the_unit_interval) {
