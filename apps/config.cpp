@@ -1,5 +1,6 @@
 #include "config.hpp"
 
+#include "entries.hpp"
 #include "models.hpp"
 #include "optimizers.hpp"
 
@@ -56,23 +57,35 @@ std::vector<Setting> all_settings(const Config& c) {
   return lines;
 }
 
-/// A run's config.ini used to name all settings: what the model or the optimizer has no use for says nothing
-/// there, as long as it is the default.
+/// A run's config.ini names defaults, and used to name all settings: what the model or the optimizer has no
+/// use for says nothing there, as long as it is a default of the file's own model or optimizer, which the
+/// command line may have changed.
 void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& values) {
-  const auto chosen = [&](const std::string& name, std::string value) {
+  const auto in_file = [&](const std::string& name, std::string value) {
     for (const auto& line : lines.options) {
       if (line.string_key == name) value = line.value.at(0);
     }
+    return value;
+  };
+  const auto chosen = [&](const std::string& name, const std::string& value) {
     const bool given = values.contains(name) && !values[name].defaulted();
-    return given ? values[name].as<std::string>() : value;
+    return given ? values[name].as<std::string>() : in_file(name, value);
   };
   const ModelEntry& model = model_entry(chosen("model", Config().model));
   const OptimizerEntry& optimizer = optimizer_entry(chosen("optimizer", model.optimizer));
-  const std::vector<Setting> defaults = all_settings(Config());
+  const ModelEntry& files_model = model_entry(in_file("model", Config().model));
+  const OptimizerEntry& files_optimizer = optimizer_entry(in_file("optimizer", files_model.optimizer));
+  std::vector<Setting> defaults = all_settings(Config());
+  for (const auto& more :
+       {files_model.itself, files_model.training, files_model.with_optimizer, files_optimizer.own}) {
+    defaults.insert(defaults.end(), more.begin(), more.end());
+  }
   std::erase_if(lines.options, [&](const po::option& line) {
-    const auto own = std::ranges::find(defaults, line.string_key, &Setting::name);
     const bool unused = !takes(model, line.string_key) || !takes(optimizer, line.string_key);
-    return unused && own != defaults.end() && line.value.at(0) == own->value;
+    const auto is_default = [&](const Setting& s) {
+      return s.name == line.string_key && s.value == line.value.at(0);
+    };
+    return unused && std::ranges::any_of(defaults, is_default);
   });
 }
 
@@ -91,9 +104,11 @@ std::map<std::string, std::size_t> line_numbers(std::istream& file) {
 
 /// Any command takes a run's config.ini: what another command would make of a line is no mistake here.
 void store_file(const std::string& path, const po::options_description& options, Given& values) {
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path))
+  std::ifstream opened(path);
+  if (!opened || std::filesystem::is_directory(path))
     throw UsageError(text("can't read the config file ", path));
+  std::stringstream file;  // a pipe can be read only once
+  file << opened.rdbuf();
   Config unused;
   po::options_description all;
   all.add(options);
@@ -115,8 +130,9 @@ void store_file(const std::string& path, const po::options_description& options,
     const std::map<std::string, std::size_t> numbers = line_numbers(file);
     values.file = path;
     for (const po::option& line : lines.options) {
-      if (!values.contains(line.string_key) || values[line.string_key].defaulted())
-        values.lines.emplace(line.string_key, numbers.at(line.string_key));
+      const auto number = numbers.find(line.string_key);
+      const bool counts = !values.contains(line.string_key) || values[line.string_key].defaulted();
+      if (counts && number != numbers.end()) values.lines.insert(*number);
     }
     lines.description = &options;
     po::store(lines, values);
@@ -201,9 +217,10 @@ po::options_description training_options(Config& c) {
   po::options_description options("Training");
   options.add_options()  //
       ("optimizer", with_default(c.optimizer),
-       "sgd, momentum, nesterov, rmsprop, adam, adamw, lamb, muon (orthogonal steps for matrices and "
-       "filters, "
-       "adam's for biases, scales and the last matrix) or speedrun")         //
+       text(names_of(optimizers()),
+            "; muon takes orthogonal steps for matrices and filters, adam's for biases, scales and the last "
+            "matrix")
+           .c_str())                                                         //
       ("learning-rate", with_default(c.learning_rate), "of the first step")  //
       ("momentum", with_default(c.momentum),
        of_optimizer("momentum", "decay of past gradients; muon's default is 0.95").c_str())           //

@@ -55,7 +55,7 @@ class Planner {
     place_outputs();
     place_updates();
     place_arena();
-    share_views();
+    place_views();
     stage_copies();
     return std::move(plan_);
   }
@@ -231,7 +231,7 @@ class Planner {
     return kNoOffset;
   }
 
-  void share_views() {
+  void place_views() {
     for (ValueId id = 0; id < graph_.size(); ++id) {
       if (!graph_.is_view(id)) continue;
       plan_.places[id] = plan_.places[graph_.input(id, 0)];
@@ -282,9 +282,9 @@ std::vector<T> permuted(const std::vector<T>& from, const std::vector<std::size_
 }
 
 /// Tasks in order with what goes with each, and the plan for that order.
-class Planning {
+class Choice {
  public:
-  Planning(Graph& graph, const PlanOptions& options)
+  Choice(Graph& graph, const PlanOptions& options)
       : graph_(graph), options_(options), tasks_(schedule(graph, options.fuse, options.recompute)) {
     tasks_ = update_early(graph, std::move(tasks_), after_last(checks()));
     loops_.resize(tasks_.size());
@@ -298,14 +298,20 @@ class Planning {
     plan_ = Planner(graph, options, tasks_, scratch_).run();
   }
 
+  /// Whether there are any that could be views.
+  bool has_slices() const { return !slices_to_view(graph_, tasks_, false).empty(); }
+
   /// Slices are no tasks where they can be views and memory doesn't rise by it: all of them or, if it would,
-  /// those that look worth it.
-  void share_slices() {
+  /// those that look worth it. Returns which, now views in the graph.
+  std::vector<ValueId> view_slices() {
     const std::vector<ValueId> all = slices_to_view(graph_, tasks_, false);
-    if (all.empty() || share(all)) return;
+    if (all.empty() || try_views(all)) return all;
     const std::vector<ValueId> some = slices_to_view(graph_, tasks_, true);
-    if (!some.empty() && some != all) share(some);
+    if (!some.empty() && some != all && try_views(some)) return some;
+    return {};
   }
+
+  std::size_t arena_bytes() const { return plan_.arena_bytes; }
 
   /// Another order, if it is worth it: what was recorded together is near in the caches.
   void free_early() {
@@ -323,7 +329,7 @@ class Planning {
   }
 
  private:
-  bool share(const std::vector<ValueId>& slices) {
+  bool try_views(const std::vector<ValueId>& slices) {
     std::vector<std::size_t> others;
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       if (!std::ranges::binary_search(slices, tasks_[t].nodes.front())) others.push_back(t);
@@ -363,10 +369,21 @@ class Planning {
 
 Plan plan(Graph& graph, const PlanOptions& options) {
   for (ValueId id = 0; id < graph.size(); ++id) graph.set_view(id, graph.op(id).view);  // planned before?
-  Planning planning(graph, options);
-  if (options.views) planning.share_slices();
-  planning.free_early();
-  return planning.result();
+  Choice choice(graph, options);
+  if (options.views && choice.has_slices()) {
+    Choice viewing = choice;
+    if (const std::vector<ValueId> views = viewing.view_slices(); !views.empty()) {
+      // An order that frees memory early may gain more without them.
+      viewing.free_early();
+      for (const ValueId id : views) graph.set_view(id, false);
+      choice.free_early();
+      if (viewing.arena_bytes() > choice.arena_bytes()) return choice.result();
+      for (const ValueId id : views) graph.set_view(id, true);
+      return viewing.result();
+    }
+  }
+  choice.free_early();
+  return choice.result();
 }
 
 }  // namespace tapestry

@@ -3,6 +3,7 @@
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
+#include <optional>
 #include <unordered_map>
 
 namespace tapestry {

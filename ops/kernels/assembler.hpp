@@ -3,7 +3,8 @@
 // by tests.
 #pragma once
 
-#include <algorithm>
+#include <tapestry/core/error.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -127,17 +128,18 @@ class Assembler {
     std::memcpy(&code_[jump - 4], &distance, 4);
   }
 
-  /// Appends two pieces of code without jumps: an instruction of the one, an instruction of the other, and so
-  /// on.
+  /// Appends two pieces of code without jumps that have the same instructions, but for registers and
+  /// addresses: one of the first, one of the second, and so on.
   void append_in_turns(const Assembler& one, const Assembler& other) {
+    require(one.starts_.size() == other.starts_.size(), "two pieces of code in turns have ",
+            one.starts_.size(), " and ", other.starts_.size(), " instructions");
     const auto append = [&](const Assembler& from, std::size_t i) {
-      if (i >= from.starts_.size()) return;
       const std::size_t end = i + 1 < from.starts_.size() ? from.starts_[i + 1] : from.here();
       starts_.push_back(here());
       code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
                    from.code_.begin() + std::ptrdiff_t(end));
     };
-    for (std::size_t i = 0; i < std::max(one.starts_.size(), other.starts_.size()); ++i) {
+    for (std::size_t i = 0; i < one.starts_.size(); ++i) {
       append(one, i);
       append(other, i);
     }

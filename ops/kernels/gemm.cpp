@@ -14,17 +14,12 @@ bool packs(std::int64_t m, std::int64_t n, std::int64_t k) { return has_kernels(
 constexpr double kShare = 1e6;  // operations, some 4 us, that are worth sharing
 double operations(const GemmShape& s) { return 2.0 * double(s.m) * double(s.n) * double(s.k); }
 
-// One matrix on the right for a batch of contiguous ones on the left: their rows form one tall matrix.
-GemmShape merged(GemmShape s) {
-  if (s.batch > 1 && s.stride_b == 0 && !s.transpose_a && s.stride_a == s.m * s.k) {
-    s.m *= s.batch;
-    s.batch = 1;
-  }
-  return s;
-}
-
 constexpr std::int64_t kRowsOfTile = 56;    // or more: fewer wouldn't pay for packing B
 constexpr std::int64_t kTilesOfThread = 4;  // threads are not equally fast
+
+// Whether rows alone are cut, two tiles or more for each thread; op(A) of other products is packed by all
+// threads.
+bool rows_suffice(std::int64_t m, std::int64_t threads) { return m >= 2 * threads * kRowsOfTile; }
 
 // What a tile takes, in cycles for each k: 32 columns of a row of C are one cycle, and an element of A or B
 // costs part of one to pack. These are of an AVX-512 core; other ratios would hardly choose other grids.
@@ -41,7 +36,7 @@ Grid grid_of(const GemmShape& s, std::int64_t threads) {
   if (threads < 2) return best;
   double least = double(s.k) * cycles_of(s.m, s.n);
   if (least < 2 * kStart) return best;
-  if (s.m >= 2 * threads * kRowsOfTile && packs(s.m, s.n, s.k))
+  if (rows_suffice(s.m, threads) && packs(s.m, s.n, s.k))
     return {.rows = std::min(kTilesOfThread, s.m / (threads * kRowsOfTile)) * threads};
   const std::int64_t most_rows = std::min(2 * threads, std::max(s.m / kLeastRows, std::int64_t{1}));
   for (std::int64_t rows = 1; rows <= most_rows; ++rows) {
@@ -84,7 +79,7 @@ template <class T>
 SharedLeft shared_left(const GemmShape& s) {
   constexpr std::size_t kMostBytes = std::size_t{4} << 20;
   const std::int64_t threads = thread_count();
-  if (threads < 2 || s.batch > 1 || operations(s) < 2 * kShare || s.m >= kRowsOfTile * 2 * threads ||
+  if (threads < 2 || s.batch > 1 || operations(s) < 2 * kShare || rows_suffice(s.m, threads) ||
       !packs(s.m, s.n, s.k))
     return {};
   const LeftSize size = tile_kernels<T>().left_size(s.m);
@@ -130,6 +125,14 @@ bool multiply_shared(const SharedLeft& shared, const GemmTile& t, const T* a, co
 }
 
 }  // namespace
+
+GemmShape merged(GemmShape s) {
+  if (s.batch > 1 && s.stride_b == 0 && !s.transpose_a && s.stride_a == s.m * s.k) {
+    s.m *= s.batch;
+    s.batch = 1;
+  }
+  return s;
+}
 
 template <class T>
 void gemm_tile(const GemmTile& t, const T* a, const T* b, T* c) {

@@ -23,6 +23,10 @@ struct GemmShape {
   std::int64_t stride_a = 0, stride_b = 0;
 };
 
+/// The same product, with one matrix on the right for a batch of contiguous ones on the left as one product:
+/// their rows form one tall matrix.
+GemmShape merged(GemmShape shape);
+
 /// `c`, batch x m x n elements, is overwritten; it may hold anything before, and must not overlap the
 /// operands. k = 0 gives zeros. T is float or double.
 template <class T>

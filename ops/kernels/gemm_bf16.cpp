@@ -35,15 +35,6 @@ std::size_t slice_bytes(const BatchTiles& tiles) {
   return tiles.slices() == 1 ? 0 : std::size_t(tiles.slices() * tiles.s.m * tiles.s.n) * sizeof(float);
 }
 
-// One matrix on the right for a batch of contiguous ones on the left: their rows form one tall matrix.
-GemmShape joined(GemmShape s) {
-  if (s.batch > 1 && s.stride_b == 0 && !s.transpose_a && s.stride_a == s.m * s.k) {
-    s.m *= s.batch;
-    s.batch = 1;
-  }
-  return s;
-}
-
 // --- by our f32 kernels ---
 
 /// Rows of `from` as f32, dense.
@@ -119,7 +110,7 @@ void multiply_tile(const GemmTile& tile, const bf16* a, const bf16* b, T* c) {
 
 template <class T>
 void gemm_bf16(const GemmShape& shape, const bf16* a, const bf16* b, T* c) {
-  const GemmShape s = joined(shape);
+  const GemmShape s = merged(shape);
   if (s.m == 0 || s.n == 0 || s.batch == 0) return;
   if (s.k == 0) {
     std::fill_n(c, s.batch * s.m * s.n, T(0.0f));
@@ -153,7 +144,7 @@ void gemm_bf16(const GemmShape& shape, const bf16* a, const bf16* b, T* c) {
 }
 
 std::size_t reserve_for_gemm_bf16(const GemmShape& shape, DType result) {
-  const GemmShape s = joined(shape);
+  const GemmShape s = merged(shape);
   if (s.m == 0 || s.n == 0 || s.k == 0 || s.batch == 0) return 0;
   std::size_t bytes = 0, kernels = 0;
   if (amx_multiplies(s)) {

@@ -2,6 +2,7 @@
 #include <tapestry/ops/kernels/gemm_memory.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 
+#include <algorithm>
 #include <mutex>
 #include <utility>
 #include <vector>
@@ -16,7 +17,7 @@ struct Store {
   std::vector<PackedMemory> pieces;  // that nobody has
   int made = 0;
   PackedMemory left;
-  std::size_t left_bytes = 0;
+  std::size_t left_bytes = 0, left_wanted = 0;
   bool left_taken = false;
 
   void make_piece() {
@@ -24,10 +25,12 @@ struct Store {
     pieces.push_back(make(piece_bytes()));
     ++made;
   }
+  /// Also what was asked for while a product had it.
   void make_left(std::size_t bytes) {
-    if (bytes <= left_bytes) return;
-    left = make(bytes);
-    left_bytes = bytes;
+    left_wanted = std::max(left_wanted, bytes);
+    if (left_taken || left_wanted <= left_bytes) return;
+    left = make(left_wanted);
+    left_bytes = left_wanted;
   }
 };
 
@@ -45,7 +48,7 @@ void reserve_packed(std::size_t left_bytes) {
   Store& s = store();
   const std::lock_guard lock(s.mutex);
   while (s.made < thread_count()) s.make_piece();
-  if (!s.left_taken) s.make_left(left_bytes);
+  s.make_left(left_bytes);
 }
 
 Packed Packed::piece() {

@@ -3,6 +3,8 @@
 #include <tapestry/ops/kernels/gemm_panel-inl.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 
+#include <algorithm>
+
 #if defined(TAPESTRY_KERNELS_GEMM_PACK_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef TAPESTRY_KERNELS_GEMM_PACK_INL
 #undef TAPESTRY_KERNELS_GEMM_PACK_INL

@@ -2,11 +2,11 @@
 // memory. Compiled once for each instruction set (Highway's include guard).
 #include <tapestry/ops/kernels/tails-inl.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <utility>
 
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #if defined(TAPESTRY_KERNELS_GEMM_PANEL_INL) == defined(HWY_TARGET_TOGGLE)

@@ -367,7 +367,8 @@ void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next)
 }
 
 /// Two vectors, an instruction of each in turn: what one waits for takes the other's time. Each has half of
-/// the registers; a pointer in passing is the same for both.
+/// the registers; a pointer in passing is the same for both. An odd number of masks leaves the last one for
+/// the second's `chosen_`.
 void SegmentAssembler::two_bodies() {
   const std::vector<int> free = free_, masks = free_masks_;
   const Mask chosen = chosen_;
@@ -375,6 +376,7 @@ void SegmentAssembler::two_bodies() {
     const auto size = std::ptrdiff_t(all.size() / 2), first = std::ptrdiff_t(which) * size;
     return std::vector<int>(all.begin() + first, all.begin() + first + size);
   };
+  static_assert((kMasks - kFirstMask - 1) % 2 == 1);
   Assembler before = std::exchange(a_, {}), bodies[2];
   bodies_ = 2;
   for (std::size_t i = 0; i < 2; ++i) {

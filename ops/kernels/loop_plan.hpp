@@ -115,7 +115,8 @@ struct FullOutput {
   bool direct = false;
   /// Too large to stay in a cache: if it is no input's memory, it is written past them, from `staging`, too.
   bool streams = false;
-  bool in_segment = false;  ///< of machine code, which can do that itself
+  bool in_segment =
+      false;  ///< of machine code, which can do that itself; `staging` is there for blocks that it may not
   std::vector<int> clashes{};
   std::int64_t staging = -1;
   Store store = nullptr;

@@ -5,8 +5,11 @@
 #include <tapestry/tests/support/cifar_train.hpp>
 #include <tapestry/tests/support/files.hpp>
 
+#include <thread>
+
 #include <boost/program_options.hpp>
 #include <boost/test/unit_test.hpp>
+#include <sys/stat.h>
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -123,6 +126,32 @@ BOOST_AUTO_TEST_CASE(refused_in_a_sentence_before_anything_is_made) {
   write_file(file, "optimizer = adam\nmomentum = 0.8\nhidden = 4\n");
   const ChildResult checked = cifar_train({"gradcheck", "--config", file, "--elements", "1"});
   BOOST_TEST(checked.code == 0, checked.err);
+}
+
+// What a run's config.ini names of its own accord, nobody has said.
+BOOST_AUTO_TEST_CASE(a_file_of_another_optimizer_brings_its_defaults) {
+  const TemporaryFolder folder;
+  const std::string file = (folder / "config.ini").string();
+  for (const app::OptimizerEntry& entry : app::optimizers()) {
+    const std::string model = model_for(entry.name);
+    app::write_config(file, completed({"--optimizer", entry.name, "--model", model}));
+    for (const app::OptimizerEntry& other : app::optimizers()) {
+      if (model_for(other.name) != model) continue;
+      BOOST_TEST_CONTEXT(entry.name << " to " << other.name) {
+        BOOST_TEST(completed({"--config", file, "--optimizer", other.name}).optimizer == other.name);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_config_file_may_be_a_pipe) {
+  const TemporaryFolder folder;
+  const std::string pipe = (folder / "pipe").string();
+  BOOST_TEST_REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  std::jthread writer([&] { write_file(pipe, "optimizer = sgd\nmomentum = 0.8\n"); });
+  BOOST_CHECK_EXCEPTION(completed({"--config", pipe}), app::UsageError, [&](const auto& e) {
+    return std::string(e.what()).starts_with(pipe + ", line 2: momentum says nothing to --optimizer sgd");
+  });
 }
 
 BOOST_AUTO_TEST_CASE(what_a_run_leaves_can_be_read_again) {

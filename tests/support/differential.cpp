@@ -65,6 +65,10 @@ class Comparison {
       for (ValueId id = 0; coverage_ && id < graph.size(); ++id) {
         coverage_->views += graph.is_view(id) && !graph.op(id).view;
       }
+      PlanOptions copying = how;
+      copying.views = false;
+      if (how.views && planned.arena_bytes > plan(Graph(program.graph()), copying).arena_bytes)
+        return "views take more memory than copies";
     }
     for (int step = 0; step < 2; ++step) {
       const Approximation& expected = reference_.now();
