@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <set>
 #include <sstream>
@@ -60,7 +61,9 @@ std::vector<Setting> all_settings(const Config& c) {
 /// A run's config.ini names defaults, and used to name all settings: what the model or the optimizer has no
 /// use for says nothing there, as long as it is a default of the file's own model or optimizer, which the
 /// command line may have changed.
-void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& values) {
+/// `where` tells of a setting where in the file it stands.
+void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& values,
+                          const std::function<std::string(const std::string&)>& where) {
   const auto in_file = [&](const std::string& name, std::string value) {
     for (const auto& line : lines.options) {
       if (line.string_key == name) value = line.value.at(0);
@@ -71,10 +74,18 @@ void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& va
     const bool given = values.contains(name) && !values[name].defaulted();
     return given ? values[name].as<std::string>() : in_file(name, value);
   };
+  const auto entry_in_file = [&](const auto& entry_of, const std::string& name,
+                                 const std::string& otherwise) -> const auto& {
+    try {
+      return entry_of(in_file(name, otherwise));
+    } catch (const UsageError& mistake) {
+      throw UsageError(text(where(name), ": ", mistake.what()));
+    }
+  };
+  const ModelEntry& files_model = entry_in_file(model_entry, "model", Config().model);
+  const OptimizerEntry& files_optimizer = entry_in_file(optimizer_entry, "optimizer", files_model.optimizer);
   const ModelEntry& model = model_entry(chosen("model", Config().model));
   const OptimizerEntry& optimizer = optimizer_entry(chosen("optimizer", model.optimizer));
-  const ModelEntry& files_model = model_entry(in_file("model", Config().model));
-  const OptimizerEntry& files_optimizer = optimizer_entry(in_file("optimizer", files_model.optimizer));
   std::vector<Setting> defaults = all_settings(Config());
   for (const auto& more :
        {files_model.itself, files_model.training, files_model.with_optimizer, files_optimizer.own}) {
@@ -119,15 +130,19 @@ void store_file(const std::string& path, const po::options_description& options,
   }
   try {
     po::parsed_options lines = po::parse_config_file(file, all);
-    if (values.contains("model")) drop_unused_defaults(lines, values);
+    file.clear();
+    file.seekg(0);
+    const std::map<std::string, std::size_t> numbers = line_numbers(file);
+    const auto where = [&](const std::string& name) {
+      const auto number = numbers.find(name);
+      return number == numbers.end() ? path : text(path, ", line ", number->second);
+    };
+    if (values.contains("model")) drop_unused_defaults(lines, values, where);
     // What is stored in `values` is written to its option's variable later, when `unused` is no more.
     po::variables_map checked;
     po::store(lines, checked);
     std::erase_if(lines.options,
                   [&](const po::option& line) { return !options.find_nothrow(line.string_key, false); });
-    file.clear();
-    file.seekg(0);
-    const std::map<std::string, std::size_t> numbers = line_numbers(file);
     values.file = path;
     for (const po::option& line : lines.options) {
       const auto number = numbers.find(line.string_key);

@@ -105,7 +105,7 @@ int describe(std::span<const std::string> arguments) {
       .row({"intermediate values, at the peak", format_count(std::int64_t(s.arena_bytes)) + " bytes"})
       .row(
           {"results and constants", format_count(std::int64_t(s.output_bytes + s.constant_bytes)) + " bytes"})
-      .row({"packed matrices, for each thread", format_count(std::int64_t(s.kernel_bytes)) + " bytes"})
+      .row({"packed matrices, of all threads", format_count(std::int64_t(s.kernel_bytes)) + " bytes"})
       .rule()
       .row({"peak", format_count(std::int64_t(s.peak_bytes())) + " bytes"});
   std::cout << parameters.text() << '\n' << work.text();

@@ -122,6 +122,10 @@ BOOST_AUTO_TEST_CASE(refused_in_a_sentence_before_anything_is_made) {
       [&](const auto& e) {
         return std::string(e.what()).starts_with("--momentum says nothing to --optimizer sgd");
       });
+  write_file(file, "# mine\noptimizer = adm\n");
+  BOOST_CHECK_EXCEPTION(completed({"--config", file}), app::UsageError, [&](const auto& e) {
+    return std::string(e.what()).starts_with(file + ", line 2: --optimizer is one of sgd, ");
+  });
   // Commands that train nothing don't ask who needs it.
   write_file(file, "optimizer = adam\nmomentum = 0.8\nhidden = 4\n");
   const ChildResult checked = cifar_train({"gradcheck", "--config", file, "--elements", "1"});
