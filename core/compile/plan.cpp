@@ -298,14 +298,13 @@ class Choice {
     plan_ = Planner(graph, options, tasks_, scratch_).run();
   }
 
-  /// Whether there are any that could be views.
-  bool has_slices() const { return !slices_to_view(graph_, tasks_, false).empty(); }
+  /// That could be views.
+  std::vector<ValueId> slices() const { return slices_to_view(graph_, tasks_, false); }
 
-  /// Slices are no tasks where they can be views and memory doesn't rise by it: all of them or, if it would,
-  /// those that look worth it. Returns which, now views in the graph.
-  std::vector<ValueId> view_slices() {
-    const std::vector<ValueId> all = slices_to_view(graph_, tasks_, false);
-    if (all.empty() || try_views(all)) return all;
+  /// Slices are no tasks where memory doesn't rise by it: all of them or, if it would, those that look worth
+  /// it. Returns which, now views in the graph.
+  std::vector<ValueId> view(const std::vector<ValueId>& all) {
+    if (try_views(all)) return all;
     const std::vector<ValueId> some = slices_to_view(graph_, tasks_, true);
     if (!some.empty() && some != all && try_views(some)) return some;
     return {};
@@ -370,9 +369,10 @@ class Choice {
 Plan plan(Graph& graph, const PlanOptions& options) {
   for (ValueId id = 0; id < graph.size(); ++id) graph.set_view(id, graph.op(id).view);  // planned before?
   Choice choice(graph, options);
-  if (options.views && choice.has_slices()) {
+  const std::vector<ValueId> slices = options.views ? choice.slices() : std::vector<ValueId>();
+  if (!slices.empty()) {
     Choice viewing = choice;
-    if (const std::vector<ValueId> views = viewing.view_slices(); !views.empty()) {
+    if (const std::vector<ValueId> views = viewing.view(slices); !views.empty()) {
       // An order that frees memory early may gain more without them.
       viewing.free_early();
       for (const ValueId id : views) graph.set_view(id, false);

@@ -3,6 +3,7 @@
 #include <tapestry/ops/kernels/gemm.hpp>
 #include <tapestry/ops/kernels/gemm_memory.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
+#include <tapestry/ops/kernels/scratch.hpp>
 
 #include <algorithm>
 
@@ -64,7 +65,7 @@ template <class T>
 void product(const GemmTile& tile, const T* a, const T* b, T* c) {
   if (tile.m == 1) return row_product(tile, a, b, c);
   if (!packs(tile.m, tile.n, tile.k)) return tile_kernels<T>().product(tile, a, b, c, nullptr);
-  tile_kernels<T>().product(tile, a, b, c, Packed::piece().get());
+  tile_kernels<T>().product(tile, a, b, c, Piece().get());
 }
 
 // A product whose op(A) all threads pack together, because its rows are too few to be cut for them: tiles are
@@ -88,12 +89,17 @@ SharedLeft shared_left(const GemmShape& s) {
   return {size.panels, size.panels * Chunks(s.k, kSumBlock).count(), bytes};
 }
 
+// Never destroyed, as pieces aren't.
+Scratch& left_scratch() {
+  static Scratch& instance = *new Scratch;
+  return instance;
+}
+
 template <class T>
-bool multiply_shared(const SharedLeft& shared, const GemmTile& t, const T* a, const T* b, T* c) {
-  const Packed memory = Packed::left(shared.bytes);
-  if (memory.get() == nullptr) return false;
+void multiply_shared(const SharedLeft& shared, const GemmTile& t, const T* a, const T* b, T* c) {
+  const Scratch::Piece memory(left_scratch(), shared.bytes);
   const TileKernels<T>& kernels = tile_kernels<T>();
-  T* const left = reinterpret_cast<T*>(memory.get());
+  T* const left = memory.as<T>();
   parallel_ranges(shared.pieces, 4,
                   [&](std::int64_t begin, std::int64_t end) { kernels.pack_left(t, a, begin, end, left); });
 
@@ -114,14 +120,13 @@ bool multiply_shared(const SharedLeft& shared, const GemmTile& t, const T* a, co
     if (j >= columns.count()) return;
     GemmTile tile = t;
     tile.n = columns.end(j) - columns.begin(j);
-    const Packed piece = Packed::piece();
+    const Piece piece;
     alignas(64) std::byte own[kPackedB];
     std::byte* const right = piece.get() != nullptr ? piece.get() : own;
     kernels.multiply_left(tile, left, panels.begin(i), panels.end(i),
                           b + columns.begin(j) * (t.transpose_b ? t.ldb : 1), c + columns.begin(j),
                           reinterpret_cast<T*>(right));
   });
-  return true;
 }
 
 }  // namespace
@@ -184,9 +189,8 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
     for (std::int64_t item = 0; item < s.batch; ++item) run(item, 0, s.m, 0, s.n);
     return;
   }
-  if (const SharedLeft shared = shared_left<T>(s);
-      shared.bytes > 0 && multiply_shared(shared, whole, a, b, c))
-    return;
+  if (const SharedLeft shared = shared_left<T>(s); shared.bytes > 0)
+    return multiply_shared(shared, whole, a, b, c);
   const std::int64_t threads = thread_count();
   const bool ours = has_kernels();
   Grid grid = ours ? grid_of(s, (threads + s.batch - 1) / s.batch) : blas_grid(s);
@@ -210,16 +214,16 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
 }
 
 std::size_t reserve_for_gemm(const GemmShape& shape, DType dtype) {
-  if (!packs(shape.m * shape.batch, shape.n, shape.k)) return 0;
-  const std::size_t left =
-      (dtype == DType::f64 ? shared_left<double>(merged(shape)) : shared_left<float>(merged(shape))).bytes;
-  reserve_packed(left);
-  return piece_bytes() * std::size_t(thread_count()) + left;
+  const std::size_t pieces = reserve_for_gemm_tile(shape.m * shape.batch, shape.n, shape.k);
+  const GemmShape s = merged(shape);
+  const SharedLeft shared = dtype == DType::f64 ? shared_left<double>(s) : shared_left<float>(s);
+  if (shared.bytes > 0) left_scratch().reserve(shared.bytes, 1);
+  return pieces + shared.bytes;
 }
 
 std::size_t reserve_for_gemm_tile(std::int64_t m, std::int64_t n, std::int64_t k) {
   if (!packs(m, n, k)) return 0;
-  reserve_packed(0);
+  reserve_pieces();
   return piece_bytes() * std::size_t(thread_count());
 }
 

@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <memory>
 #include <new>
-#include <utility>
 
 namespace tapestry::kernels {
 
@@ -19,27 +18,21 @@ using PackedMemory = std::unique_ptr<std::byte[], FreePacked>;
 /// Bytes of a thread's piece: a block of A and a panel of B (gemm_tile.hpp).
 std::size_t piece_bytes();
 
-/// Makes the pieces of all threads that there are now, and memory for one op(A) of `left_bytes`, so that
-/// products allocate nothing.
-void reserve_packed(std::size_t left_bytes);
+/// Makes the pieces of all threads that there are now, so that products allocate nothing.
+void reserve_pieces();
 
-/// What was taken goes back when this ends.
-class Packed {
+/// A thread's piece, until its end.
+class Piece {
  public:
-  /// A thread's piece. Null if all are busy: with several programs at work there may be more tiles in
-  /// progress than threads.
-  static Packed piece();
-  /// For an op(A) of `bytes`. Null if another product has it.
-  static Packed left(std::size_t bytes);
-
-  Packed(Packed&&) = default;
-  ~Packed();
+  /// Null if all are busy: with several programs at work there may be more tiles in progress than threads.
+  Piece();
+  ~Piece();
+  Piece(const Piece&) = delete;
+  Piece& operator=(const Piece&) = delete;
   std::byte* get() const { return memory_.get(); }
 
  private:
-  Packed(PackedMemory memory, std::size_t left_bytes) : memory_(std::move(memory)), left_bytes_(left_bytes) {}
   PackedMemory memory_;
-  std::size_t left_bytes_;  // 0: a piece
 };
 
 }  // namespace tapestry::kernels

@@ -1,4 +1,3 @@
-#include <tapestry/ops/kernels/gemm_bf16.hpp>
 #include <tapestry/ops/kernels/loop_assembler.hpp>
 
 #include <algorithm>
@@ -14,11 +13,6 @@ namespace {
 namespace v = vector_ops;
 
 constexpr int kAtEnd = std::numeric_limits<int>::max();
-
-// General registers, by what they are for. The first four are the function's arguments.
-constexpr Gpr kSlots = Gpr::rdi, kConstants = Gpr::rcx, kRow = Gpr::r8, kPassing = Gpr::r15;
-constexpr Gpr kColumn = Gpr::r14;
-constexpr std::array kBases{Gpr::r9, Gpr::r10, Gpr::r11, Gpr::r12, Gpr::r13};
 
 // What can be kept in a register: a constant, by its offset, or a slot.
 constexpr std::uint64_t kIsTable = std::uint64_t{1} << 62, kIsSlot = std::uint64_t{1} << 63;
@@ -138,140 +132,6 @@ Zmm SegmentAssembler::in_register(const Place& place) {
   a_.emit(place.address.repeated ? v::broadcast : v::load, reg, {},
           {.base = place.address.base, .offset = place.address.offset});
   return reg;
-}
-
-Address SegmentAssembler::element(int slot, int bytes, Gpr index) {
-  const auto found = std::ranges::find(based_, slot);
-  Gpr base = kPassing;
-  if (found != based_.end()) {
-    base = kBases[std::size_t(found - based_.begin())];
-  } else {
-    a_.load_pointer(kPassing, kSlots, slot);
-  }
-  return {.base = base, .scale = bytes, .index = index, .offset = first_ * bytes};
-}
-
-/// The elements for which the value isn't 0.
-Mask SegmentAssembler::condition(int value) {
-  const auto i = std::size_t(value);
-  const bool is_input = i < segment_.inputs.size();
-  if (is_input && segment_.inputs[i].dtype == DType::boolean && where_[i].number < 0 && masks_[i].number == 0)
-    load(value);
-  if (masks_[i].number > 0) return masks_[i];
-  compare(kUnequal, reg(value), constant(0));
-  return chosen_;
-}
-
-void SegmentAssembler::load(int input) {
-  const Segment::Input& from = segment_.inputs[std::size_t(input)];
-  if (from.dtype == DType::boolean) return load_booleans(input);
-  const bool is_bf16 = from.dtype == DType::bf16;
-  const Zmm to = where_[std::size_t(input)] = take();
-  const Mask mask = is_tail_ ? kTail : Mask{};
-  const Address at = element(from.slot, is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
-  a_.emit(is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
-  if (is_bf16) a_.shift_left(to, to, 16);
-  if (from.ahead > 0 && !is_tail_) {
-    a_.prefetch({.base = at.base, .scale = at.scale, .index = at.index, .offset = at.offset + from.ahead});
-  }
-}
-
-void SegmentAssembler::load_booleans(int input) {
-  const auto i = std::size_t(input);
-  const Segment::Input& from = segment_.inputs[i];
-  const Mask mask = is_tail_ ? kTail : Mask{};
-  const Gpr index = from.from == From::column ? kColumn : kElement;
-  if (becomes_mask(input)) {
-    const Zmm all = in_register(constant_bits(0xffffffff));
-    a_.emit(v::test_bytes, Zmm{masks_[i].number}, all, element(from.slot, 1, index), mask);
-  } else {
-    const Zmm to = where_[i] = take();
-    a_.emit(v::widen_bytes, to, {}, element(from.slot, 1, index), mask, is_tail_);
-    a_.emit(v::to_float, to, {}, to);
-  }
-  if (from.ahead > 0 && !is_tail_) {
-    Address at = element(from.slot, 1, index);
-    at.offset += from.ahead;
-    a_.prefetch(at);
-  }
-}
-
-void SegmentAssembler::store(const Segment::Output& output) {
-  const Mask mask = is_tail_ ? kTail : Mask{};
-  if (output.to == To::boolean) {
-    const Mask chosen = condition(output.value);
-    const Zmm bytes = passing();
-    a_.emit(v::move_bytes, bytes, {}, in_register(constant_bits(0x01010101)), chosen, true);
-    return a_.emit(v::store_bytes, bytes, {}, element(output.slot, 1), mask);
-  }
-  const Zmm value = reg(output.value);
-  switch (output.to) {
-    case To::element:
-      return a_.emit(output.streams && !is_tail_ ? v::stream : v::store, value, {}, element(output.slot, 4),
-                     mask);
-    case To::bf16: {
-      if (!cpu_multiplies_bf16()) {
-        return a_.emit(v::narrow_to_words, rounded(value), {}, element(output.slot, 2), mask);
-      }
-      const Zmm half = passing();
-      a_.emit(v::to_bf16, half, {}, value);
-      return a_.emit(output.streams && !is_tail_ ? v::stream_half : v::store_words, half, {},
-                     element(output.slot, 2), mask);
-    }
-    case To::row_sum: {
-      const Zmm sum = sum_of(output);
-      return a_.emit(v::add, sum, sum, value, mask);
-    }
-    case To::column_sum: {
-      const Zmm sum = passing();
-      const Address at = element(output.slot, 4, kColumn);
-      a_.emit(v::load, sum, {}, at, mask, is_tail_);
-      a_.emit(v::add, sum, sum, value);
-      return a_.emit(v::store, sum, {}, at, mask);
-    }
-    case To::boolean:
-      break;
-  }
-}
-
-/// Bits of bf16 in the lower half of each lane: to nearest even, and a NaN stays one (core/dtype.hpp). CPUs
-/// with AVX512-BF16 have an instruction for it, but for which subnormal numbers are 0.
-Zmm SegmentAssembler::rounded(Zmm value) {
-  const Zmm bits = passing(), high = passing();
-  a_.shift_right(high, value, 16);
-  emit(v::integer_and, bits, high, constant_bits(1));
-  emit(v::integer_add, bits, bits, {.reg = value});
-  emit(v::integer_add, bits, bits, constant_bits(0x7fff));
-  a_.shift_right(bits, bits, 16);
-  compare(kUnordered, value, {.reg = value});
-  emit(v::integer_or, high, high, constant_bits(0x40));
-  emit(v::blend, bits, bits, {.reg = high}, chosen_);
-  return bits;
-}
-
-Zmm SegmentAssembler::sum_of(const Segment::Output& output) const {
-  return sums_[std::size_t(&output - segment_.outputs.data())];
-}
-
-void SegmentAssembler::open_row_sums() {
-  for (const Segment::Output& output : segment_.outputs) {
-    sums_.push_back(output.to == To::row_sum ? take() : Zmm{});
-    if (output.to == To::row_sum) a_.emit(v::bit_xor, sum_of(output), sum_of(output), sum_of(output));
-  }
-}
-
-void SegmentAssembler::close_row_sums() {
-  for (const Segment::Output& output : segment_.outputs) {
-    if (output.to != To::row_sum) continue;
-    const Zmm sum = sum_of(output), other = take();
-    for (const int lanes : {8, 4, 2, 1}) {
-      a_.emit_with(v::rotate, other, sum, sum, lanes);
-      a_.emit(v::add, sum, sum, other);
-    }
-    free(other);
-    a_.load_pointer(kPassing, kSlots, output.slot);
-    a_.emit(v::store_one, sum, {}, {.base = kPassing, .scale = 4, .index = kRow});
-  }
 }
 
 // --- Code ---

@@ -1,10 +1,11 @@
-// The making of a segment's machine code: frame, registers and operands (loop_assembler.cpp), and the
-// instructions themselves (loop_assembler_steps.cpp).
+// The making of a segment's machine code: frame, registers and constants (loop_assembler.cpp), what is read
+// and written (loop_assembler_memory.cpp), and the instructions themselves (loop_assembler_steps.cpp).
 #pragma once
 
 #include <tapestry/ops/kernels/assembler.hpp>
 #include <tapestry/ops/kernels/loop_assemble.hpp>
 
+#include <array>
 #include <bit>
 #include <cstdint>
 #include <optional>
@@ -16,8 +17,11 @@ namespace tapestry::kernels {
 // Masks: of the elements that a row's last vector has. The others are for what a comparison chooses.
 inline constexpr Mask kTail{1};
 inline constexpr int kFirstMask = 2, kMasks = 8;
-/// Which of the chunk's elements a vector starts with.
-inline constexpr Gpr kElement = Gpr::rax;
+// General registers, by what they are for: slots and constants are the function's arguments.
+inline constexpr Gpr kSlots = Gpr::rdi, kConstants = Gpr::rcx, kPassing = Gpr::r15;
+inline constexpr std::array kBases{Gpr::r9, Gpr::r10, Gpr::r11, Gpr::r12, Gpr::r13};
+/// The row, which of the chunk's elements a vector starts with, and which of the row's.
+inline constexpr Gpr kRow = Gpr::r8, kElement = Gpr::rax, kColumn = Gpr::r14;
 
 inline constexpr int kVectorRegisters = 32;
 
@@ -73,6 +77,7 @@ class SegmentAssembler {
   Address element(int slot, int bytes, Gpr index = kElement);
   void load(int input);
   void load_booleans(int input);
+  void fetch(const Segment::Input& input, Address at);
   Mask condition(int value);
   void store(const Segment::Output& output);
   Zmm rounded(Zmm value);

@@ -201,16 +201,11 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
 
 namespace {
 
-/// Are its elements read where they are, and new ones by each block?
-bool is_read(const Leaf& leaf) {
-  return leaf.kind == Leaf::Kind::direct && leaf.level == Level::element && !leaf.steady;
-}
-
 /// Drawing random numbers takes long enough for a leaf's elements to come meanwhile, of the same block.
 void fetch_while_drawing(LoopPlan& plan) {
   const auto random = std::ranges::find(plan.leaves, true, &Leaf::random);
   const auto other = std::ranges::find_if(plan.leaves, [&](const Leaf& leaf) {
-    return is_read(leaf) && !leaf.fetched && leaf.element_bytes == plan.lane_bytes;
+    return leaf.is_read() && !leaf.fetched && leaf.element_bytes == plan.lane_bytes;
   });
   if (random == plan.leaves.end() || other == plan.leaves.end() || plan.loop.lane != Lane::f32) return;
   random->meanwhile = int(other - plan.leaves.begin());
@@ -223,11 +218,11 @@ void fetch_while_drawing(LoopPlan& plan) {
 void fetch_in_segments(LoopPlan& plan) {
   const std::int64_t block = plan.block_slices * plan.slice_elements;
   std::int64_t bytes = 0;
-  for (const Leaf& leaf : plan.leaves) bytes += is_read(leaf) ? block * leaf.element_bytes : 0;
+  for (const Leaf& leaf : plan.leaves) bytes += leaf.is_read() ? block * leaf.element_bytes : 0;
   std::vector<Step> steps = plan.steps;
   if (plan.fetches && 2 * bytes > kTwoBlocks) std::ranges::reverse(steps);
   for (Leaf& leaf : plan.leaves) {
-    if (!is_read(leaf) || leaf.fetched) continue;
+    if (!leaf.is_read() || leaf.fetched) continue;
     for (const Step& step : steps) {
       if (step.kind != Step::Kind::segment) continue;
       Segment& segment = plan.segments[std::size_t(step.segment)];

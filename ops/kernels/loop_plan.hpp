@@ -74,6 +74,9 @@ struct Leaf {
   bool random = false;
   int meanwhile = -1;  ///< the leaf that is asked for while random numbers are drawn
   Walk walk{};
+
+  /// Are its elements read where they are, and new ones by each block?
+  bool is_read() const { return kind == Kind::direct && level == Level::element && !steady; }
 };
 
 /// One instruction, or a few in one pass; operands and result are slots.

@@ -254,8 +254,7 @@ void Chunk::read(const Leaf& leaf) {
 void Chunk::fetch(std::size_t step) const {
   const auto steps = std::int64_t(plan_.steps.size());
   for (const Leaf& leaf : plan_.leaves) {
-    if (leaf.kind != Leaf::Kind::direct || leaf.level != Level::element || leaf.steady || leaf.fetched)
-      continue;
+    if (!leaf.is_read() || leaf.fetched) continue;
     const std::int64_t bytes = count(Level::element) * leaf.element_bytes;
     const std::int64_t first = bytes * std::int64_t(step) / steps,
                        last = bytes * std::int64_t(step + 1) / steps;

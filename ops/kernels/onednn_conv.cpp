@@ -172,44 +172,36 @@ struct Plan {
   }
 };
 
-/// Is there a window whose tap `k` lies within the image, along an axis?
-bool meets(std::int64_t k, std::int64_t places, std::int64_t stride, std::int64_t dilation, std::int64_t lo,
-           std::int64_t image) {
-  for (std::int64_t place = 0; place < places; ++place) {
-    const std::int64_t pixel = place * stride + k * dilation - lo;
-    if (pixel >= 0 && pixel < image) return true;
+/// Along an axis of `image` pixels: does each of `count` windows have one of `others` taps within the image,
+/// or, as a pixel is the sum of what both contribute, each of so many taps one of the windows? `step` is from
+/// one of the first to the next, `other_step` from one of the others, `lo` how far outside the first pixel
+/// is.
+bool all_meet(std::int64_t count, std::int64_t step, std::int64_t others, std::int64_t other_step,
+              std::int64_t lo, std::int64_t image) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    std::int64_t other = 0;
+    const auto is_within = [&](std::int64_t pixel) { return pixel >= 0 && pixel < image; };
+    while (other < others && !is_within(i * step + other * other_step - lo)) ++other;
+    if (other == others) return false;
   }
-  return false;
+  return true;
 }
 
-/// Gradients of taps that lie in the padding for all windows are 0, but for bf16 oneDNN 2.6 doesn't write
-/// them.
-bool leaves_taps_unwritten(const Convolution& c) {
-  const ConvShape& s = c.shape;
-  if (c.part != ConvPart::filters || c.from != DType::bf16) return false;
-  for (std::int64_t k = 0; k < s.kh; ++k)
-    if (!meets(k, s.oh, s.stride_h, s.dilation_h, s.lo_h, s.h)) return true;
-  for (std::int64_t k = 0; k < s.kw; ++k)
-    if (!meets(k, s.ow, s.stride_w, s.dilation_w, s.lo_w, s.w)) return true;
-  return false;
-}
-
-/// A window that lies in the padding with all its taps is 0, but for bf16 oneDNN 2.6 ends the process at it.
-bool has_window_in_padding(const Convolution& c) {
+/// In bf16 oneDNN 2.6 ends the process at a window that lies in the padding with all its taps, and doesn't
+/// write the gradients, 0, of taps that lie in the padding for all windows.
+bool is_wrong_in_onednn(const Convolution& c) {
   if (c.from != DType::bf16) return false;
   const ConvShape& s = c.shape;
-  // As above, with the window for the tap: its taps are `dilation` apart.
-  for (std::int64_t y = 0; y < s.oh; ++y)
-    if (!meets(y, s.kh, s.dilation_h, s.stride_h, s.lo_h, s.h)) return true;
-  for (std::int64_t x = 0; x < s.ow; ++x)
-    if (!meets(x, s.kw, s.dilation_w, s.stride_w, s.lo_w, s.w)) return true;
-  return false;
+  const bool windows = all_meet(s.oh, s.stride_h, s.kh, s.dilation_h, s.lo_h, s.h) &&
+                       all_meet(s.ow, s.stride_w, s.kw, s.dilation_w, s.lo_w, s.w);
+  const bool taps = all_meet(s.kh, s.dilation_h, s.oh, s.stride_h, s.lo_h, s.h) &&
+                    all_meet(s.kw, s.dilation_w, s.ow, s.stride_w, s.lo_w, s.w);
+  return !windows || (c.part == ConvPart::filters && !taps);
 }
 
 /// All that were asked for, kept for the process; null where it has no kernel.
 const Plan* plan_of(const Convolution& c) {
-  if (!onednn_in_use() || c.from == DType::f64 || leaves_taps_unwritten(c) || has_window_in_padding(c))
-    return nullptr;
+  if (!onednn_in_use() || c.from == DType::f64 || is_wrong_in_onednn(c)) return nullptr;
   static std::mutex& mutex = *new std::mutex;
   static auto& plans = *new std::map<Convolution, std::unique_ptr<const Plan> >;
   const std::lock_guard lock(mutex);

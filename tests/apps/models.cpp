@@ -2,6 +2,7 @@
 #include <tapestry/apps/models.hpp>
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
+#include <tapestry/tests/support/completed.hpp>
 #include <tapestry/tests/support/files.hpp>
 
 #include <cmath>
@@ -15,17 +16,6 @@ using namespace tapestry::test;
 namespace po = boost::program_options;
 
 namespace {
-
-/// The settings of `train` with these words.
-app::Config completed(const Words& words) {
-  app::Config config;
-  po::options_description options;
-  options.add(app::model_options(config)).add(app::training_options(config)).add(app::data_options(config));
-  app::Given values;
-  BOOST_REQUIRE(app::parse(words, options, "train", values));
-  app::complete(config, values);
-  return config;
-}
 
 bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;

@@ -3,6 +3,7 @@
 #include <tapestry/apps/optimizers.hpp>
 #include <tapestry/core/compile/print.hpp>
 #include <tapestry/tests/support/cifar_train.hpp>
+#include <tapestry/tests/support/completed.hpp>
 #include <tapestry/tests/support/files.hpp>
 
 #include <thread>
@@ -22,18 +23,6 @@ const app::Setting kOthers[] = {{"momentum", "0.8"}, {"decay", "0.8"},    {"beta
 
 std::string model_for(const std::string& optimizer) {
   return optimizer == "speedrun" ? "speedrun" : "fully_connected";
-}
-
-/// The settings of `train` with these words; throws what train would.
-app::Config completed(const Words& words) {
-  app::Config config;
-  po::options_description options;
-  options.add(app::model_options(config)).add(app::training_options(config)).add(app::data_options(config));
-  app::Given given;
-  BOOST_REQUIRE(app::parse(words, options, "train", given));
-  app::complete(config, given);
-  app::refuse_unused(config, given);
-  return config;
 }
 
 /// The step that it trains by, as recorded.

@@ -269,7 +269,7 @@ BOOST_DATA_TEST_CASE(the_number_of_threads_changes_no_bit, boost::unit_test::dat
   }
 }
 
-// The memory for a packed left operand is one product's at a time; the others are cut otherwise.
+// Each has a packed left operand of its own.
 BOOST_AUTO_TEST_CASE(products_at_once_have_the_same_bits) {
   set_thread_count(2);
   const Problem<float> problem({.m = 100, .n = 500, .k = 600});
