@@ -58,6 +58,15 @@ struct KernelCall {
   const Attrs& attrs;
 };
 
+/// How a kernel makes a few rows of its result, along the first axis, at a time.
+struct Parts {
+  /// Rows of about `bytes` bytes that suit this call; 0 if the result should be made at once.
+  std::int64_t (*rows)(std::span<const Type> x, const Type& y, const Attrs&, std::size_t bytes) = nullptr;
+  /// Rows from `first` on into c.y, which has the part's extent, on the calling thread and with the bits of
+  /// the whole. Like the kernel it allocates nothing.
+  void (*make)(const KernelCall& c, std::int64_t first) = nullptr;
+};
+
 inline constexpr int kVariadic = -1;
 inline constexpr int kMaxArity = 4;
 
@@ -89,6 +98,8 @@ struct Op {
   /// Makes what the kernel needs besides its operands and keeps for all programs, memory for each thread, and
   /// returns its bytes. Called when a program is compiled: so its steps allocate nothing.
   std::size_t (*reserve)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
+  /// Of kernels whose results a loop can take a part at a time (core/compile/epilogues.hpp).
+  Parts parts{};
   /// Multiplications and additions of one call, where it isn't one an element.
   double (*flops)(std::span<const Type> x, const Type& y, const Attrs&) = nullptr;
 

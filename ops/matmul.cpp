@@ -191,6 +191,23 @@ void run_multiply(const KernelCall& c) {
   c.y.type.dtype == DType::f32 ? multiply<bf16, float>(c) : multiply<bf16>(c);
 }
 
+/// In parts where y's first axis is the rows of a single product.
+std::int64_t rows_for(std::span<const Type> x, const Type& y, const Attrs& attrs, std::size_t bytes) {
+  const Calls calls = calls_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());
+  if (x[0].dtype == DType::bf16 || calls.outer > 0 || y.shape.rank() != 2 || y.shape[0] != calls.shape.m)
+    return 0;
+  return kernels::rows_of_part(calls.shape, bytes, y.dtype);
+}
+
+void make_rows(const KernelCall& c, std::int64_t first) {
+  const kernels::GemmShape shape =
+      calls_of(c.x[0].type.shape, c.x[1].type.shape, c.attrs.as<MatmulAttrs>()).shape;
+  const auto make = [&]<class T>(T*) {
+    kernels::gemm_rows(shape, first, c.y.type.shape[0], c.x[0].as<T>(), c.x[1].as<T>(), c.y.as<T>());
+  };
+  c.y.type.dtype == DType::f64 ? make(static_cast<double*>(nullptr)) : make(static_cast<float*>(nullptr));
+}
+
 std::size_t reserve_for(std::span<const Type> x, const Type& y, const Attrs& attrs) {
   const kernels::GemmShape shape = calls_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>()).shape;
   return x[0].dtype == DType::bf16 ? kernels::reserve_for_gemm_bf16(shape, y.dtype)
@@ -205,6 +222,7 @@ constexpr Op kMatmul{
     .simplify = absorb_transposes,
     .kernel = run_multiply,
     .reserve = reserve_for,
+    .parts = {rows_for, make_rows},
     .flops =
         [](std::span<const Type> x, const Type&, const Attrs& attrs) {
           const auto [batch, m, k, n] = product_of(x[0].shape, x[1].shape, attrs.as<MatmulAttrs>());

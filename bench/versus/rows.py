@@ -29,12 +29,12 @@ class Row:
 
 def step(case, title, hidden, batch, **goals):
     """Every weight takes part in one product forward and in one for its gradient, every hidden activation's gradient
-    in a third. Adam reads weight, gradient and two moments and writes all but the gradient. A batch is read as bytes and
-    written as floats."""
+    in a third. Adam reads weight and two moments and writes them, and takes gradients from caches, where products leave
+    them. A batch is read as bytes and written as floats."""
     weights = [3072 * hidden, hidden * hidden, hidden * hidden, hidden * 10]
     flops = 2 * batch * (3 * sum(weights) - weights[0])
     parameters = sum(weights) + 3 * 3 * hidden + 10
-    return Row(case, title, flops, 7 * 4 * parameters + 5 * 3072 * batch, **goals)
+    return Row(case, title, flops, 6 * 4 * parameters + 5 * 3072 * batch, **goals)
 
 
 # (reads + writes) of arrays of the operand's size. The statistics of a batch norm need all of x before the first result,

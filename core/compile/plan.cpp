@@ -171,6 +171,7 @@ class Planner {
     if (output.reduce != kernels::Reduce::none) return false;
     for (std::size_t i = 0; i < task.reads.size(); ++i) {
       if (storage(task.reads[i]) != old) continue;
+      if (i >= task.loop->inputs.size()) return false;  // of the kernel before it
       if (graph_.type(task.reads[i]).bytes() != graph_.type(old).bytes() ||
           !same_walk(task.loop->extents, task.loop->inputs[i].strides, output.strides)) {
         return false;
@@ -296,6 +297,7 @@ class Choice {
       scratch_[t] = loops_[t]->scratch_bytes();
     }
     plan_ = Planner(graph, options, tasks_, scratch_).run();
+    if (options.epilogues) add_epilogues();
   }
 
   /// That could be views.
@@ -316,7 +318,8 @@ class Choice {
   void free_early() {
     const std::vector<std::size_t> order = tapestry::free_early(graph_, tasks_, checks());
     if (std::ranges::is_sorted(order)) return;
-    take(order, [&](const Plan& p) { return p.arena_bytes < plan_.arena_bytes - plan_.arena_bytes / 64; });
+    take(permuted(tasks_, order), order,
+         [&](const Plan& p) { return p.arena_bytes < plan_.arena_bytes - plan_.arena_bytes / 64; });
   }
 
   Plan result() {
@@ -328,23 +331,30 @@ class Choice {
   }
 
  private:
+  /// Where memory doesn't rise by it: operands of a kernel live until its loop runs.
+  void add_epilogues() {
+    auto [tasks, kept] = with_epilogues(graph_, tasks_, options_.epilogue_bytes);
+    if (tasks.size() == tasks_.size()) return;
+    take(std::move(tasks), kept, [&](const Plan& p) { return p.arena_bytes <= plan_.arena_bytes; });
+  }
+
   bool try_views(const std::vector<ValueId>& slices) {
     std::vector<std::size_t> others;
     for (std::size_t t = 0; t < tasks_.size(); ++t) {
       if (!std::ranges::binary_search(slices, tasks_[t].nodes.front())) others.push_back(t);
     }
     for (const ValueId id : slices) graph_.set_view(id, true);
-    const bool taken = take(others, [&](const Plan& p) { return p.arena_bytes <= plan_.arena_bytes; });
+    const bool taken = take(permuted(tasks_, others), others,
+                            [&](const Plan& p) { return p.arena_bytes <= plan_.arena_bytes; });
     for (const ValueId id : slices) graph_.set_view(id, taken);
     return taken;
   }
 
   std::vector<bool> checks() const { return checks_of(graph_, tasks_, options_.guard_outputs); }
 
-  /// The tasks at these positions, in this order, if their plan is better and has no more copies.
+  /// Those tasks, which were at these positions, if their plan is better and has no more copies.
   template <class Better>
-  bool take(const std::vector<std::size_t>& positions, const Better& is_better) {
-    std::vector<Task> tasks = permuted(tasks_, positions);
+  bool take(std::vector<Task> tasks, const std::vector<std::size_t>& positions, const Better& is_better) {
     std::vector<std::size_t> scratch = permuted(scratch_, positions);
     Plan other = Planner(graph_, options_, tasks, scratch).run();
     if (!is_better(other) || other.copies.size() > plan_.copies.size()) return false;

@@ -2,6 +2,7 @@
 // The peak is exact: nothing else is allocated.
 #pragma once
 
+#include <tapestry/core/compile/epilogues.hpp>
 #include <tapestry/core/compile/schedule.hpp>
 
 #include <cstddef>
@@ -49,10 +50,12 @@ struct Plan {
 
 struct PlanOptions {
   bool fuse = true;
-  bool recompute = true;       // loops may compute again what is cheaper to compute than to read
-  bool in_place = true;        // results may take over the memory of operands that die
-  bool views = true;           // slices that are parts of memory may be views of it
-  bool guard_outputs = false;  // outputs are checked before any State changes
+  bool recompute = true;  // loops may compute again what is cheaper to compute than to read
+  bool in_place = true;   // results may take over the memory of operands that die
+  bool views = true;      // slices that are parts of memory may be views of it
+  bool epilogues = true;  // loops may take large results of kernels in parts
+  std::size_t epilogue_bytes = kEpilogueBytes;  // of so many bytes
+  bool guard_outputs = false;                   // outputs are checked before any State changes
 };
 
 /// Plans a graph of primitives, in which it makes slices views where that takes no more memory.

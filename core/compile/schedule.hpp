@@ -10,13 +10,21 @@
 
 namespace tapestry {
 
-/// One kernel call.
+/// One kernel call, or that of a kernel and of the loop that takes its result.
 struct Task {
   std::vector<ValueId> nodes;         // what it computes, in order; some maybe after another task did
   std::vector<ValueId> reads;         // one value for each input of the loop or kernel
   std::vector<ValueId> writes;        // one value for each output
   std::optional<kernels::Loop> loop;  // nothing: the kernel of the only node
+  /// One of `reads` that is in memory nowhere: a kernel makes it in parts, each of which the loop takes while
+  /// it is in cache. The kernel's operands follow the loop's inputs in `reads`.
+  std::optional<ValueId> in_parts{};
 };
+
+/// The value that a kernel makes in it, if one does.
+inline std::optional<ValueId> made_by_kernel(const Task& task) {
+  return task.loop ? task.in_parts : task.nodes.front();
+}
 
 /// The tasks of a graph of primitives, in order. Without `fuse` each is one node. Leaves and views need no
 /// task. With `may_recompute` loops compute again what is cheaper to compute than to read.

@@ -9,10 +9,11 @@ namespace {
 constexpr std::size_t kMostParts = 3;  // of a label, before "and 5 more"
 
 std::string shapes_of(const Graph& graph, const Task& task) {
-  if (task.loop) return to_string(task.loop->extents);
+  const std::optional<ValueId> made = made_by_kernel(task);
+  if (!made) return to_string(task.loop->extents);
   std::string out;
-  for (const ValueId id : task.reads) out += to_string(graph.type(id).shape) + ' ';
-  return out + "-> " + to_string(graph.type(task.writes.front()).shape);
+  for (const ValueId id : graph.inputs(*made)) out += to_string(graph.type(id).shape) + ' ';
+  return out + "-> " + to_string(graph.type(*made).shape);
 }
 
 bool is_outside(const Place& place) {
@@ -27,15 +28,18 @@ bool encloses(std::string_view part, std::string_view whole) {
 }  // namespace
 
 double task_flops(const Graph& graph, const Task& task) {
+  double flops = 0;
   if (task.loop) {
     const double work = double(std::max<std::size_t>(task.loop->code.size(), 1));
-    return work * double(task.loop->extents.elements());
+    flops = work * double(task.loop->extents.elements());
   }
-  const Node& node = graph.node(task.nodes.front());
-  if (!node.op->flops) return 0;
-  std::vector<Type> types;
-  for (const ValueId id : task.reads) types.push_back(graph.type(id));
-  return node.op->flops(types, node.type, node.attrs);
+  if (const std::optional<ValueId> made = made_by_kernel(task); made && graph.op(*made).flops) {
+    const Node& node = graph.node(*made);
+    std::vector<Type> types;
+    for (const ValueId id : graph.inputs(*made)) types.push_back(graph.type(id));
+    flops += node.op->flops(types, node.type, node.attrs);
+  }
+  return flops;
 }
 
 std::string task_label(const Graph& graph, const Task& task) {
@@ -58,19 +62,22 @@ std::vector<TaskInfo> task_infos(const Graph& graph, const Plan& plan) {
   std::vector<TaskInfo> infos;
   for (const Task& task : plan.tasks) {
     TaskInfo& info = infos.emplace_back();
+    const std::optional<ValueId> made = made_by_kernel(task);
     info.op = task.loop && task.nodes.size() > 1 ? "loop" : graph.op(task.nodes.front()).name;
+    if (task.in_parts) info.op = text(graph.op(*made).name, " + loop");
     info.label = task_label(graph, task);
     info.shapes = shapes_of(graph, task);
     info.flops = task_flops(graph, task);
     std::vector<ValueId> reads;
     for (ValueId id : task.reads) {
+      if (id == task.in_parts) continue;
       while (graph.op(id).view) id = graph.input(id, 0);  // not further: of a whole a slice is a part
       reads.push_back(id);
     }
     std::ranges::sort(reads);
     reads.erase(std::unique(reads.begin(), reads.end()), reads.end());
     const auto is_state = [&](ValueId id) { return plan.places[id].kind == Place::Kind::state; };
-    info.is_loop = task.loop.has_value();
+    info.is_loop = task.loop && !made;
     info.writes_state = std::ranges::any_of(task.writes, is_state);
     const auto add = [&](ValueId id) {
       const auto bytes = double(graph.type(id).bytes());

@@ -5,6 +5,7 @@
 #include <tapestry/core/compile/verify.hpp>
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/memory.hpp>
+#include <tapestry/core/run/in_parts.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/profiler.hpp>
 #include <tapestry/core/run/program.hpp>
@@ -65,12 +66,14 @@ Graph run_passes(const Graph& graph, const CompileOptions& options, std::string&
 }
 
 void check_names(const CompileOptions& options) {
-  std::string known = "fuse, recompute, in_place, views";
+  static constexpr std::string_view of_plan[] = {"fuse", "recompute", "in_place", "views", "epilogues"};
+  std::string known;
+  for (const std::string_view name : of_plan) known += text(known.empty() ? "" : ", ", name);
   for (const Pass& pass : passes()) {
     if (known.find(pass.name) == std::string::npos) known += text(", ", pass.name);
   }
   for (const std::string& name : options.without) {
-    const bool exists = name == "fuse" || name == "recompute" || name == "in_place" || name == "views" ||
+    const bool exists = std::ranges::find(of_plan, name) != std::end(of_plan) ||
                         std::ranges::any_of(passes(), [&](const Pass& pass) { return pass.name == name; });
     require(exists, "there is no pass named ", name, "; there are: ", known);
   }
@@ -108,6 +111,7 @@ struct Program::Impl {
     const Node* node = nullptr;
     std::vector<Type> types;  // of what a kernel reads
     void* scratch = nullptr;
+    std::optional<InParts> in_parts{};  // a kernel's result for the loop
   };
   std::vector<Step> steps;
   std::vector<std::byte*> addresses;  // by value
@@ -132,12 +136,16 @@ struct Program::Impl {
                                   .recompute = wanted("recompute"),
                                   .in_place = wanted("in_place"),
                                   .views = wanted("views"),
+                                  .epilogues = wanted("epilogues"),
+                                  .epilogue_bytes = epilogue_bytes(),
                                   .guard_outputs = options.require_finite});
     arena = allocate_arena(plan.arena_bytes);
     for (const ValueId id : graph.outputs) outputs.emplace_back(graph.type(id));
     bind();
     summarize();
   }
+
+  std::size_t epilogue_bytes() const { return options.epilogue_bytes.value_or(kEpilogueBytes); }
 
   void bind() {
     addresses.assign(graph.size(), nullptr);
@@ -163,9 +171,15 @@ struct Program::Impl {
       if (task.loop) {
         step.loop = &plan.loops[next_loop++];
         step.scratch = base + plan.scratch[t];
-      } else {
-        step.node = &graph.node(task.nodes.front());
-        for (const ValueId id : task.reads) step.types.push_back(graph.type(id));
+      }
+      if (task.in_parts) {
+        const auto input = std::ranges::find(task.reads, *task.in_parts) - task.reads.begin();
+        step.in_parts = {&graph.node(*task.in_parts), rows_of_part(graph, *task.in_parts, epilogue_bytes()),
+                         std::size_t(input)};
+      }
+      if (const std::optional<ValueId> made = made_by_kernel(task)) {
+        step.node = &graph.node(*made);
+        for (const ValueId id : graph.inputs(*made)) step.types.push_back(graph.type(id));
       }
       most_reads = std::max(most_reads, task.reads.size());
       most_writes = std::max(most_writes, task.writes.size());
@@ -186,11 +200,14 @@ struct Program::Impl {
       if (const Tensor* constant = language::constant_value(graph, id))
         summary.constant_bytes += constant->bytes();
     }
+    std::size_t part_bytes = 0;
     for (const Step& step : steps) {
+      if (step.in_parts) part_bytes = std::max(part_bytes, step.in_parts->reserve());
       if (!step.node || !step.node->op->reserve) continue;
       summary.kernel_bytes = std::max(summary.kernel_bytes,
                                       step.node->op->reserve(step.types, step.node->type, step.node->attrs));
     }
+    summary.kernel_bytes += part_bytes;
   }
 
   void* address(const Place& place, std::span<const ConstView> arguments) {
@@ -246,16 +263,17 @@ struct Program::Impl {
   void execute(std::size_t t) {
     const Task& task = plan.tasks[t];
     const Step& step = steps[t];
-    if (step.loop) {
-      for (std::size_t i = 0; i < task.reads.size(); ++i) sources[i] = addresses[task.reads[i]];
-      for (std::size_t i = 0; i < task.writes.size(); ++i) sinks[i] = addresses[task.writes[i]];
-      step.loop->run(std::span(sources).first(task.reads.size()), std::span(sinks).first(task.writes.size()),
-                     step.scratch);
-      return;
-    }
-    for (std::size_t i = 0; i < task.reads.size(); ++i) views[i] = {addresses[task.reads[i]], step.types[i]};
-    const ValueId id = task.writes.front();
-    run_kernel(*step.node, std::span(views).first(task.reads.size()), {addresses[id], step.node->type});
+    const std::size_t inputs = step.loop ? task.loop->inputs.size() : 0;
+    for (std::size_t i = 0; i < inputs; ++i) sources[i] = addresses[task.reads[i]];
+    for (std::size_t i = inputs; i < task.reads.size(); ++i)
+      views[i - inputs] = {addresses[task.reads[i]], step.types[i - inputs]};
+    for (std::size_t i = 0; i < task.writes.size(); ++i) sinks[i] = addresses[task.writes[i]];
+    const auto of_kernel = std::span(views).first(task.reads.size() - inputs);
+    const auto of_loop = std::span(sources).first(inputs);
+    const auto results = std::span(sinks).first(task.writes.size());
+    if (step.in_parts) return step.in_parts->run(of_kernel, *step.loop, of_loop, results);
+    if (step.loop) return step.loop->run(of_loop, results, step.scratch);
+    run_kernel(*step.node, of_kernel, {results.front(), step.node->type});
   }
 
   void execute_watched(std::size_t t) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,9 +17,12 @@ enum class Precision : std::uint8_t { f32, bf16 };
 
 struct CompileOptions {
   /// Passes switched off by name: "fold_constants", "simplify", "cse", "fuse", "recompute", "in_place",
-  /// "views".
+  /// "views", "epilogues".
   std::vector<std::string> without{};
   Precision precision = Precision::f32;
+  /// Results of kernels of at least so many bytes are made in parts for the loop that alone reads them,
+  /// instead of kEpilogueBytes (core/compile/epilogues.hpp).
+  std::optional<std::size_t> epilogue_bytes{};
   /// A step whose outputs aren't all finite throws NotFinite and changes no State.
   bool require_finite = false;
   /// Check the graph after each pass.

@@ -162,6 +162,34 @@ void gemm_tile(const GemmTile& t, const T* a, const T* b, T* c) {
   product(t, a, b, c);
 }
 
+std::int64_t rows_of_part(const GemmShape& shape, std::size_t bytes, DType dtype) {
+  const GemmShape s = merged(shape);
+  if (!has_kernels()) return 0;  // OpenBLAS's bits change with the cuts
+  if (s.batch != 1 || s.m < 2 || s.n == 0 || s.k == 0) return 0;
+  std::int64_t rows = 2;
+  if (bytes > 0) {
+    const std::int64_t threads = thread_count(), most = std::int64_t(bytes / size_of(dtype)) / s.n;
+    if (!rows_suffice(s.m, threads)) return 0;
+    rows = std::clamp(s.m / (threads * kTilesOfThread), kRowsOfTile, std::max(most, kRowsOfTile));
+  }
+  while (s.m % rows == 1) ++rows;  // a single row is summed in another order
+  return rows;
+}
+
+template <class T>
+void gemm_rows(const GemmShape& shape, std::int64_t first, std::int64_t rows, const T* a, const T* b, T* c) {
+  const GemmShape s = merged(shape);
+  const GemmTile tile{.m = rows,
+                      .n = s.n,
+                      .k = s.k,
+                      .transpose_a = s.transpose_a,
+                      .transpose_b = s.transpose_b,
+                      .lda = s.transpose_a ? s.m : s.k,
+                      .ldb = s.transpose_b ? s.k : s.n,
+                      .ldc = s.n};
+  gemm_tile(tile, a + first * (s.transpose_a ? 1 : tile.lda), b, c);
+}
+
 template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
   const GemmShape s = merged(shape);
@@ -229,6 +257,8 @@ std::size_t reserve_for_gemm_tile(std::int64_t m, std::int64_t n, std::int64_t k
 
 template void gemm(const GemmShape&, const float*, const float*, float*);
 template void gemm(const GemmShape&, const double*, const double*, double*);
+template void gemm_rows(const GemmShape&, std::int64_t, std::int64_t, const float*, const float*, float*);
+template void gemm_rows(const GemmShape&, std::int64_t, std::int64_t, const double*, const double*, double*);
 template void gemm_tile(const GemmTile&, const float*, const float*, float*);
 template void gemm_tile(const GemmTile&, const double*, const double*, double*);
 

@@ -37,6 +37,16 @@ void gemm(const GemmShape& shape, const T* a, const T* b, T* c);
 /// and it stays. Returns its bytes, or 0 if the product needs none.
 std::size_t reserve_for_gemm(const GemmShape& shape, DType dtype);
 
+/// For those who take C some rows at a time, each while it is in cache: how many of about `bytes` bytes suit
+/// this product and the threads that there are, or 0 if it should be made as a whole. With 0 bytes it is the
+/// fewest that keep the bits.
+std::int64_t rows_of_part(const GemmShape& shape, std::size_t bytes, DType dtype);
+
+/// Rows [first, first + rows) of C on the calling thread, with the bits of gemm(); `c` is where they begin.
+/// There is no batch.
+template <class T>
+void gemm_rows(const GemmShape& shape, std::int64_t first, std::int64_t rows, const T* a, const T* b, T* c);
+
 /// One product on the calling thread, for kernels that are themselves parallel: C = op(A) op(B), or C +=
 /// op(A) op(B) if `accumulate`. The leading dimensions are the elements from one stored row to the next.
 struct GemmTile {

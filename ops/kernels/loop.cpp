@@ -321,4 +321,9 @@ void CompiledLoop::run(std::span<const void* const> inputs, std::span<void* cons
   }
 }
 
+void CompiledLoop::run_rows(const Rows& rows, const PartOfInput& part, std::span<const void* const> inputs,
+                            std::span<void* const> outputs) const {
+  if (!plan_->empty) kernels::run_rows(*plan_, rows, part, inputs, outputs);
+}
+
 }  // namespace tapestry::kernels

@@ -136,6 +136,20 @@ class CompiledLoop {
   /// threads at once, each with its own scratch.
   void run(std::span<const void* const> inputs, std::span<void* const> outputs, void* scratch) const;
 
+  /// A stretch of the outermost dimension, and an input of which only that is there, from its beginning on.
+  struct Rows {
+    std::int64_t first, last;
+  };
+  struct PartOfInput {
+    std::size_t input;
+    const void* data;
+  };
+  /// The same for these rows, on the calling thread, which needs no scratch. The loop reduces nothing and has
+  /// no rows that are computed as a whole, its outermost dimension has more than one position, and the part's
+  /// input has its elements in order.
+  void run_rows(const Rows& rows, const PartOfInput& part, std::span<const void* const> inputs,
+                std::span<void* const> outputs) const;
+
   std::size_t scratch_bytes() const;
   const Loop& loop() const;
 

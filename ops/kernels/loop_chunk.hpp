@@ -4,6 +4,7 @@
 
 #include <tapestry/ops/kernels/loop_plan.hpp>
 
+#include <optional>
 #include <span>
 
 namespace tapestry::kernels {
@@ -12,11 +13,15 @@ struct Tensors {
   std::span<const void* const> inputs;
   std::span<void* const> outputs;
   std::byte* scratch;
+  /// An input of which only a chunk is there, if any.
+  std::optional<CompiledLoop::PartOfInput> part{};
 };
 
 class Chunk {
  public:
   Chunk(const LoopPlan& plan, const Tensors& tensors, std::int64_t number);
+  /// All that lies at these positions of the outermost dimension.
+  Chunk(const LoopPlan& plan, const Tensors& tensors, std::int64_t first, std::int64_t last);
 
   /// `accumulators` is the chunk's part of scratch.
   void run(std::byte* accumulators);
@@ -38,6 +43,7 @@ class Chunk {
 
   // A block
   void block();
+  const std::byte* source(const Leaf& leaf) const;
   void read(const Leaf& leaf);
   void fetch(std::size_t step) const;
   void execute(const Step& step);

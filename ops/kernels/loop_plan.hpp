@@ -212,5 +212,7 @@ bool lower(LoopPlan& plan, const Geometry& geometry);
 std::optional<LoopPlan> make_plan(const Loop& loop, Use use = Use::often);
 void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::span<void* const> outputs,
               std::byte* scratch);
+void run_rows(const LoopPlan& plan, const CompiledLoop::Rows& rows, const CompiledLoop::PartOfInput& part,
+              std::span<const void* const> inputs, std::span<void* const> outputs);
 
 }  // namespace tapestry::kernels

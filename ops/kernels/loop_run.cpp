@@ -57,6 +57,13 @@ Chunk::Chunk(const LoopPlan& plan, const Tensors& tensors, std::int64_t number)
   }
 }
 
+Chunk::Chunk(const LoopPlan& plan, const Tensors& tensors, std::int64_t first, std::int64_t last)
+    : plan_(plan), tensors_(tensors), slots_(reinterpret_cast<std::byte**>(arena_)) {
+  high_ = plan.extents;
+  low_[0] = first;
+  high_[0] = last;
+}
+
 void Chunk::run(std::byte* accumulators) {
   accumulators_ = accumulators;
   set_slots();
@@ -206,12 +213,23 @@ std::byte* Chunk::place(const FullOutput& full) const {
          offset(full.strides) * full.element_bytes;
 }
 
+/// The block's first element of an input.
+const std::byte* Chunk::source(const Leaf& leaf) const {
+  const auto input = std::size_t(leaf.input);
+  std::int64_t first = offset(leaf.strides);
+  const void* data = tensors_.inputs[input];
+  if (tensors_.part && tensors_.part->input == input) {
+    data = tensors_.part->data;
+    first -= low_[0] * leaf.strides[0];
+  }
+  return static_cast<const std::byte*>(data) + first * leaf.element_bytes;
+}
+
 void Chunk::read(const Leaf& leaf) {
   const std::int64_t first = offset(leaf.strides);
   const std::byte* from = nullptr;
-  if (leaf.input >= 0) {
-    from =
-        static_cast<const std::byte*>(tensors_.inputs[std::size_t(leaf.input)]) + first * leaf.element_bytes;
+  if (leaf.input >= 0 && !leaf.random) {
+    from = source(leaf);
     if (leaf.kind == Leaf::Kind::direct) {
       slots_[leaf.slot] = const_cast<std::byte*>(from);  // only ever an operand
       return;
@@ -223,11 +241,8 @@ void Chunk::read(const Leaf& leaf) {
     const auto n = std::size_t(count(Level::element));
     if (plan_.lane_bytes == 4) {
       const float* meanwhile = nullptr;
-      if (leaf.meanwhile >= 0) {
-        const Leaf& other = plan_.leaves[std::size_t(leaf.meanwhile)];
-        meanwhile =
-            static_cast<const float*>(tensors_.inputs[std::size_t(other.input)]) + offset(other.strides);
-      }
+      if (leaf.meanwhile >= 0)
+        meanwhile = reinterpret_cast<const float*>(source(plan_.leaves[std::size_t(leaf.meanwhile)]));
       random_uniform(key, first, {reinterpret_cast<float*>(to), n}, meanwhile);
     } else {
       random_uniform(key, first, {reinterpret_cast<double*>(to), n});
@@ -342,6 +357,14 @@ void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::sp
   for (const ReducedOutput& reduced : plan.reduceds) {
     if (reduced.parts > 1) combine(plan, tensors, reduced);
   }
+}
+
+void run_rows(const LoopPlan& plan, const CompiledLoop::Rows& rows, const CompiledLoop::PartOfInput& part,
+              std::span<const void* const> inputs, std::span<void* const> outputs) {
+  const Tensors tensors{inputs, outputs, nullptr, part};
+  // Inner dimensions may have been merged into the outermost one.
+  const std::int64_t each = plan.extents[0] / plan.loop.extents[0];
+  Chunk(plan, tensors, rows.first * each, rows.last * each).run(nullptr);
 }
 
 }  // namespace tapestry::kernels

@@ -107,14 +107,8 @@ BOOST_FIXTURE_TEST_SUITE(gemm, test::RestoreThreads)
 // Around the sizes of vectors and register blocks.
 constexpr std::array kEdges{0, 1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33};
 
-// The instruction sets that our kernels are compiled for, of those that this CPU has; and one that they are
-// not compiled for, where OpenBLAS multiplies.
-const std::vector<std::int64_t> kOurs = [] {
-  std::vector<std::int64_t> targets;
-  for (const std::int64_t target : {HWY_AVX3, HWY_AVX2})
-    if (hwy::SupportedTargets() & target) targets.push_back(target);
-  return targets;
-}();
+// Besides, one that they are not compiled for, where OpenBLAS multiplies.
+const std::vector<std::int64_t> kOurs = targets_of_products();
 const std::vector<std::int64_t> kTargets = [] {
   std::vector<std::int64_t> targets = kOurs;
   targets.push_back(HWY_SCALAR);

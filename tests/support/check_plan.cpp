@@ -108,7 +108,10 @@ class Walk {
       check(!(op.must_run || op.can_fail) || task_ < plan_.first_commit, name(id),
             " may fail after a commit");
     }
-    for (const ValueId id : task.reads) needs(id, "it reads");
+    for (const ValueId id : task.reads) {
+      if (id != task.in_parts) needs(id, "it reads");
+    }
+    if (task.in_parts) in_parts(task);
     std::vector<Range> written;
     for (std::size_t w = 0; w < task.writes.size(); ++w) {
       const ValueId id = task.writes[w];
@@ -129,6 +132,22 @@ class Walk {
     }
     for (const Range& to : written) overwrite(to);
     for (const ValueId id : task.writes) made_[id] = true;
+  }
+
+  /// A kernel's result that is in no memory, for the loop of the task alone.
+  void in_parts(const Task& task) const {
+    const ValueId id = *task.in_parts;
+    check(options_.epilogues && task.loop && graph_.op(id).parts.make, name(id), " is made in parts");
+    check(plan_.places[id].kind == Kind::none, name(id), " is made in parts and has a place");
+    const auto inputs = graph_.inputs(id);
+    check(task.reads.size() == task.loop->inputs.size() + inputs.size() &&
+              std::equal(inputs.begin(), inputs.end(), task.reads.end() - std::ptrdiff_t(inputs.size())),
+          "the operands of ", name(id), " aren't the last that are read");
+    check(std::ranges::count(task.reads, id) == 1, name(id), " is read more than once");
+    check(task.loop->extents == graph_.type(id).shape && !task.loop->row, name(id),
+          " is read in another order");
+    for (const kernels::LoopOutput& output : task.loop->outputs)
+      check(output.reduce == kernels::Reduce::none, name(id), " is reduced");
   }
 
   Range scratch_of(const Task& task) const {
@@ -160,7 +179,8 @@ class Walk {
     check(options_.in_place || to.space != Kind::arena, name(made), " is written in place");
     check(range_of(old) == to && range_of(task.reads[r]) == to, name(made), " overlaps ", name(old),
           " in part");
-    check(task.loop.has_value(), name(made), " is written over ", name(old), " by a kernel");
+    check(task.loop.has_value() && r < task.loop->inputs.size(), name(made), " is written over ", name(old),
+          " by a kernel");
     const kernels::LoopOutput& output = task.loop->outputs.at(w);
     const kernels::LoopInput& input = task.loop->inputs.at(r);
     check(output.reduce == kernels::Reduce::none, name(made), " is reduced over ", name(old));

@@ -214,7 +214,8 @@ class Printer {
     for (const std::string& name : without) names.push_back('"' + name + '"');
     out_ << "  const std::vector<Var> outputs = " << braces(outputs)
          << ";\n  const std::vector<Tensor> arguments = " << braces(given)
-         << ";\n  Program program = compile(tape, outputs, {.without = " << braces(names) << "});\n"
+         << ";\n  Program program = compile(tape, outputs, {.without = " << braces(names)
+         << ", .epilogue_bytes = 0});\n"
          << R"(  Graph graph = tape.graph();
   for (const Var& output : outputs) graph.outputs.push_back(output.id());
   for (const Update& update : graph.updates) graph.outputs.push_back(update.value);

@@ -16,8 +16,8 @@
 namespace tapestry::test {
 namespace {
 
-constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse",  "fuse",
-                                        "recompute",      "in_place", "views"};
+constexpr std::string_view kPasses[] = {"fold_constants", "simplify", "cse",   "fuse",
+                                        "recompute",      "in_place", "views", "epilogues"};
 
 /// What the graph should make of State as it is now. What it makes of the initial State, as most steps begin
 /// with, is found out once.
@@ -58,10 +58,16 @@ class Comparison {
                             .recompute = !without("recompute"),
                             .in_place = !without("in_place"),
                             .views = !without("views"),
+                            .epilogues = !without("epilogues"),
+                            .epilogue_bytes = 0,
                             .guard_outputs = guard};
       Graph graph = program.graph();
       const Plan planned = plan(graph, how);
       check_plan(graph, planned, how);
+      if (coverage_) {
+        coverage_->epilogues +=
+            std::ranges::count_if(planned.tasks, [](const Task& task) { return task.in_parts.has_value(); });
+      }
       for (ValueId id = 0; coverage_ && id < graph.size(); ++id) {
         coverage_->views += graph.is_view(id) && !graph.op(id).view;
       }
@@ -128,7 +134,7 @@ std::optional<Failure> difference(const Recorded& recorded, Reference& reference
   const UseWinograd use(setting.winograd ? kernels::Winograd::wherever_possible : kernels::Winograd::never);
   const UseAmx use_amx(amx(setting.amx));
   try {
-    const CompileOptions options{.without = setting.without, .verify = true};
+    const CompileOptions options{.without = setting.without, .epilogue_bytes = 0, .verify = true};
     const auto found = Comparison(recorded, reference, coverage).run(options);
     return found ? std::optional(Failure{setting, *found}) : std::nullopt;
   } catch (const std::exception& e) {

@@ -26,9 +26,10 @@ struct Failure {
 };
 
 /// What was compared: elements; those with a bound that says something (1 % or better); nodes recorded, and
-/// how many graphs have an op, as recorded or in its definition; and slices that are views in the plan.
+/// how many graphs have an op, as recorded or in its definition; slices that are views
+/// in the plan; and results of kernels that are made in parts.
 struct Coverage {
-  std::int64_t elements = 0, checked = 0, nodes = 0, views = 0;
+  std::int64_t elements = 0, checked = 0, nodes = 0, views = 0, epilogues = 0;
   std::map<std::string_view, int> ops{};
 };
 

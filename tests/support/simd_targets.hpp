@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <hwy/targets.h>
 
@@ -21,5 +22,13 @@ class SimdTargets {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
 };
+
+/// The instruction sets that our matrix products are compiled for, of those that this CPU has.
+inline std::vector<std::int64_t> targets_of_products() {
+  std::vector<std::int64_t> targets;
+  for (const std::int64_t target : {HWY_AVX3, HWY_AVX2})
+    if (hwy::SupportedTargets() & target) targets.push_back(target);
+  return targets;
+}
 
 }  // namespace tapestry
