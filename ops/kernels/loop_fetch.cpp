@@ -29,13 +29,14 @@ void fetch_while_drawing(LoopPlan& plan) {
 
 /// The first segment to read a leaf's elements asks for later ones: for those of the next block if there are
 /// other steps in between. If the first cache holds no two blocks, the last segment does: what it reads is
-/// done with, and makes place for what it asks for.
-void fetch_in_segments(LoopPlan& plan) {
+/// done with, and makes place for what it asks for. It does, too, if they come into the second cache alone:
+/// it has most to do, so that they are asked for more evenly.
+void fetch_in_segments(LoopPlan& plan, bool into_second) {
   const std::int64_t block = plan.block_slices * plan.slice_elements;
   std::int64_t bytes = 0;
   for (const Leaf& leaf : plan.leaves) bytes += leaf.is_read() ? block * leaf.element_bytes : 0;
   std::vector<Step> steps = plan.steps;
-  if (plan.fetches && 2 * bytes > kTwoBlocks) std::ranges::reverse(steps);
+  if (plan.fetches && (into_second || 2 * bytes > kTwoBlocks)) std::ranges::reverse(steps);
   for (Leaf& leaf : plan.leaves) {
     if (!leaf.is_read() || leaf.fetched) continue;
     for (const Step& step : steps) {
@@ -44,6 +45,7 @@ void fetch_in_segments(LoopPlan& plan) {
       const auto input = std::ranges::find(segment.inputs, leaf.slot, &Segment::Input::slot);
       if (input == segment.inputs.end() || input->from != From::element) continue;
       input->ahead = plan.fetches ? int(block * leaf.element_bytes) : kFetchAhead;
+      input->into_second = into_second;
       leaf.fetched = true;
       break;
     }
@@ -67,7 +69,7 @@ void fetch_ahead(LoopPlan& plan, Fetching fetching) {
     plan.fetches = false;
     return;
   }
-  fetch_in_segments(plan);
+  fetch_in_segments(plan, fetching == Fetching::single_streams);
 }
 
 }  // namespace tapestry::kernels

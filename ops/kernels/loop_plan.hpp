@@ -212,8 +212,8 @@ bool lower(LoopPlan& plan, const Geometry& geometry);
 /// Intel's CPUs in any loop over more than caches hold. On AMD's (Zen 4) what the hardware fetches by itself
 /// comes sooner wherever one pass goes over memory from end to end, the more so the more streams are read:
 /// asking takes places in which the first cache waits for its lines, and Adam, of four streams, then takes
-/// 1.1 to 1.4 times as long. It pays alone where the hardware stops, between a block's steps, and only for
-/// one stream.
+/// 1.1 to 1.4 times as long. It pays alone where the hardware stops, between a block's steps, for one stream,
+/// and most into the second cache.
 enum class Fetching : std::uint8_t { all, single_streams };
 Fetching fetching_of_this_cpu();
 /// Decides which steps ask for what. None of it changes results.

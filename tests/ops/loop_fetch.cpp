@@ -36,7 +36,10 @@ LoopPlan plan_for(const Loop& loop, Fetching fetching) {
     leaf.meanwhile = -1;
   }
   for (Segment& segment : plan.segments) {
-    for (Segment::Input& input : segment.inputs) input.ahead = 0;
+    for (Segment::Input& input : segment.inputs) {
+      input.ahead = 0;
+      input.into_second = false;
+    }
   }
   fetch_ahead(plan, fetching);
   return plan;
@@ -66,6 +69,14 @@ BOOST_AUTO_TEST_CASE(segments_ask_ahead_where_it_pays, *boost::unit_test::precon
       const LoopPlan single = plan_for(loop, Fetching::single_streams);
       BOOST_TEST(asking(single) == (has_rows && streams == 1 ? 1 : 0));
       BOOST_TEST(single.fetches == (has_rows && streams == 1));
+      if (single.fetches) {
+        // Of the two segments the second.
+        const auto& input = single.segments.back().inputs[0];
+        BOOST_TEST((input.ahead == single.block_slices * kColumns * 4 && input.into_second));
+      }
+      for (const Segment& segment : all.segments) {
+        BOOST_TEST(std::ranges::none_of(segment.inputs, &Segment::Input::into_second));
+      }
       const LoopPlan here = *make_plan(loop);
       BOOST_TEST(asking(here) == asking(fetching_of_this_cpu() == Fetching::all ? all : single));
     }
