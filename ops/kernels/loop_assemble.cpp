@@ -10,8 +10,7 @@ namespace tapestry::kernels {
 bool Segment::has_rows() const {
   return std::ranges::any_of(inputs,
                              [](const Input& i) { return i.from == From::row || i.from == From::column; }) ||
-         std::ranges::any_of(outputs,
-                             [](const Output& o) { return o.to == To::row_sum || o.to == To::column_sum; });
+         std::ranges::any_of(outputs, [](const Output& o) { return o.to >= To::column_sum; });
 }
 
 bool can_assemble(Code code) {
@@ -36,16 +35,31 @@ bool can_assemble(Code code) {
 
 namespace {
 
-std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
-  for (int vectors = 2; vectors > 0; --vectors) {
+/// Translated so that as many constants are in registers as there is room for: what is kept needs none in
+/// passing, so the first try that leaves enough is found from above. False if not even one without is.
+bool translate(SegmentAssembler& assembler) {
+  const auto fits = [&](int kept) {
     try {
-      SegmentAssembler assembler(segment, vectors);
-      assembler.run(0);
-      assembler.run(assembler.spare());
-      auto made = std::make_shared<const AssembledSegment>(assembler.code(), assembler.constants());
-      return made->is_runnable() ? made : nullptr;
+      assembler.run(kept);
+      return true;
     } catch (OutOfRegisters) {
+      return false;
     }
+  };
+  if (!fits(0)) return false;
+  int kept = assembler.wanted();
+  while (!fits(kept)) --kept;
+  return true;
+}
+
+std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
+  for (const int vectors : {kMostVectors, 2, 1}) {
+    SegmentAssembler assembler(segment, vectors);
+    if (!translate(assembler)) continue;
+    // To wait less isn't worth reading constants again and again.
+    if (vectors > 2 && assembler.kept() < assembler.wanted()) continue;
+    auto made = std::make_shared<const AssembledSegment>(assembler.code(), assembler.constants());
+    return made->is_runnable() ? made : nullptr;
   }
   return nullptr;
 }
@@ -54,7 +68,7 @@ std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
 std::vector<int> key_of(const Segment& segment) {
   std::vector<int> key;
   for (const Segment::Input& i : segment.inputs) {
-    key.insert(key.end(), {int(i.from), i.slot, int(i.dtype), i.ahead});
+    key.insert(key.end(), {int(i.from), i.slot, int(i.dtype), i.ahead, int(i.into_second)});
   }
   key.push_back(-1);
   for (const Segment::Step& s : segment.steps) {

@@ -20,6 +20,7 @@ struct Segment {
     int slot = 0;
     DType dtype = DType::f32;  ///< of elements, as they lie in a tensor: f32, bf16 or boolean
     int ahead = 0;  ///< bytes: how long before they are read elements are asked for; 0: they are not
+    bool into_second = false;  ///< cache, then, not into the first
   };
   struct Step {
     Code code = Code::copy;
@@ -30,13 +31,17 @@ struct Segment {
       element,
       bf16,        ///< elements, rounded
       boolean,     ///< elements: are they not 0?
-      row_sum,     ///< the sum of each row
       column_sum,  ///< added to what the slot has for each column
+      row_sum,     ///< one value for each row
+      row_max,     ///< NaN if there is one
+      row_min,
     };
     int value = 0;
     int slot = 0;
     To to = To::element;
     bool streams = false;  ///< past the caches: whole vectors at multiples of their size
+
+    bool is_of_row() const { return to >= To::row_sum; }
   };
   std::vector<Input> inputs{};
   std::vector<Step> steps{};

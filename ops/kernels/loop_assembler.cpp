@@ -25,7 +25,6 @@ Zmm SegmentAssembler::take() {
   if (free_.empty()) throw OutOfRegisters();
   const Zmm reg{free_.back()};
   free_.pop_back();
-  spare_ = std::min(spare_, bodies_ * int(free_.size()));
   return reg;
 }
 
@@ -88,16 +87,22 @@ std::optional<Zmm> SegmentAssembler::keep(std::uint64_t key) {
   return {};
 }
 
-Place SegmentAssembler::constant(float value) {
+/// Where a constant is in memory, as often as a vector has elements.
+Address SegmentAssembler::address_of(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   auto at = std::ranges::find(repeated_, bits, &Repeated::bits);
   if (at == repeated_.end()) {
     at = repeated_.insert(at, {bits, std::int32_t(constants_.size() * sizeof(float))});
     constants_.insert(constants_.end(), 16, value);
   }
-  const std::int32_t offset = at->offset;
-  if (const auto kept = keep(std::uint64_t(offset))) return {.reg = *kept};
-  return {.address = {.base = kConstants, .offset = offset, .repeated = true}};
+  return {.base = kConstants, .offset = at->offset};
+}
+
+Place SegmentAssembler::constant(float value) {
+  Address at = address_of(value);
+  if (const auto kept = keep(std::uint64_t(at.offset))) return {.reg = *kept};
+  at.repeated = true;
+  return {.address = at};
 }
 
 Place SegmentAssembler::table(std::span<const float, 16> values) {
@@ -141,6 +146,9 @@ void SegmentAssembler::run(int kept) {
   std::ranges::stable_partition(wanted_, [](std::uint64_t key) { return (key & kIsSlot) != 0; });
   kept_.clear();
   a_ = {};
+  passing_.clear();
+  chosen_ = {kFirstMask};
+  body_ = 0;
   free_.clear();
   for (int i = kVectorRegisters; i-- > 0;) free_.push_back(i);
   where_.assign(segment_.inputs.size() + segment_.steps.size(), {});
@@ -148,7 +156,7 @@ void SegmentAssembler::run(int kept) {
   free_masks_.clear();
   for (int i = kMasks; --i > kFirstMask;) free_masks_.push_back(i);
   based_.clear();
-  sums_.clear();
+  gathered_.clear();
   const auto add_base = [&](int slot) {
     if (based_.size() < kBases.size()) based_.push_back(slot);
   };
@@ -156,7 +164,7 @@ void SegmentAssembler::run(int kept) {
     if (input.from >= From::column) add_base(input.slot);
   }
   for (const Segment::Output& output : segment_.outputs) {
-    if (output.to != To::row_sum) add_base(output.slot);
+    if (!output.is_of_row()) add_base(output.slot);
   }
   for (int i = 0; i < std::min(kept, int(wanted_.size())); ++i) {
     kept_.push_back({wanted_[std::size_t(i)], take()});
@@ -175,8 +183,8 @@ void SegmentAssembler::run(int kept) {
     last_[i] = kAtEnd;
     a_.emit(v::broadcast, where_[i], {}, {.base = kPassing, .scale = 4, .index = kRow});
   }
-  open_row_sums();
-  for (int vectors = vectors_; vectors > 0; --vectors) loop_over(vectors);
+  open_rows();
+  for (int vectors = vectors_; vectors > 0; vectors = vectors > 2 ? 2 : vectors - 1) loop_over(vectors);
   a_.bytes({0x48, 0x39, 0xe8});                       // cmp rax, rbp
   const std::size_t to_next = a_.jump({0x0f, 0x8d});  // jge
   a_.bytes({0x49, 0x89, 0xef,                         // mov r15, rbp
@@ -196,7 +204,7 @@ void SegmentAssembler::loop_over(int vectors) {
             0x48, 0x39, 0xd8});                      // cmp rax, rbx
   const std::size_t to_end = a_.jump({0x0f, 0x8f});  // jg
   const std::size_t loop = a_.here();
-  vectors == 2 ? two_bodies() : body(false);
+  vectors > 1 ? several_bodies(vectors) : body(false);
   a_.bytes({0x49, 0x83, 0xc6, elements,                      // add r14, elements
             0x48, 0x83, 0xc0, elements, 0x48, 0x39, 0xd8});  // add rax, elements; cmp rax, rbx
   a_.jump_back({0x0f, 0x8e}, loop);                          // jle
@@ -219,38 +227,35 @@ void SegmentAssembler::open_function() {
 
 void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next) {
   a_.bind(to_next, a_.here());
-  close_row_sums();
+  close_rows();
   a_.bytes({0x49, 0xff, 0xc0, 0x49, 0x39, 0xf0});                        // inc r8; cmp r8, rsi
   a_.jump_back({0x0f, 0x8c}, row_loop);                                  // jl
   a_.bytes({0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,  // pop them
             0xc5, 0xf8, 0x77, 0xc3});                                    // vzeroupper; ret
 }
 
-/// Two vectors, an instruction of each in turn: what one waits for takes the other's time. Each has half of
-/// the registers; a pointer in passing is the same for both. An odd number of masks leaves the last one for
-/// the second's `chosen_`.
-void SegmentAssembler::two_bodies() {
+/// Some vectors, an instruction of each in turn: what one waits for takes the others' time. Each has its part
+/// of the registers; a pointer in passing is the same for all. Of the masks each but the first takes one for
+/// its `chosen_`.
+void SegmentAssembler::several_bodies(int vectors) {
   const std::vector<int> free = free_, masks = free_masks_;
   const Mask chosen = chosen_;
-  const auto half = [](const std::vector<int>& all, std::size_t which) {
-    const auto size = std::ptrdiff_t(all.size() / 2), first = std::ptrdiff_t(which) * size;
-    return std::vector<int>(all.begin() + first, all.begin() + first + size);
+  const auto part = [&](const std::vector<int>& all, std::size_t size, int which) {
+    const auto each = std::ptrdiff_t(size / std::size_t(vectors)), first = which * each;
+    return std::vector<int>(all.begin() + first, all.begin() + first + each);
   };
-  static_assert((kMasks - kFirstMask - 1) % 2 == 1);
-  Assembler before = std::exchange(a_, {}), bodies[2];
-  bodies_ = 2;
-  for (std::size_t i = 0; i < 2; ++i) {
-    free_ = half(free, i);
-    free_masks_ = half(masks, i);
-    first_ = 16 * int(i);
-    if (i == 1) chosen_ = {masks.back()};
+  Assembler before = std::exchange(a_, {});
+  std::vector<Assembler> bodies;
+  for (body_ = 0; body_ < vectors; ++body_) {
+    free_ = part(free, free.size(), body_);
+    free_masks_ = part(masks, masks.size() - std::size_t(vectors - 1), body_);
+    if (body_ > 0) chosen_ = {masks[masks.size() - std::size_t(body_)]};
     body(false);
-    bodies[i] = std::exchange(a_, {});
+    bodies.push_back(std::exchange(a_, {}));
   }
   a_ = std::move(before);
-  a_.append_in_turns(bodies[0], bodies[1]);
-  bodies_ = 1;
-  first_ = 0;
+  a_.append_in_turns(bodies);
+  body_ = 0;
   free_ = free;
   free_masks_ = masks;
   chosen_ = chosen;

@@ -24,6 +24,8 @@ inline constexpr std::array kBases{Gpr::r9, Gpr::r10, Gpr::r11, Gpr::r12, Gpr::r
 inline constexpr Gpr kRow = Gpr::r8, kElement = Gpr::rax, kColumn = Gpr::r14;
 
 inline constexpr int kVectorRegisters = 32;
+/// That are worked on at a time.
+inline constexpr int kMostVectors = 4;
 
 // Comparisons as instructions number them; the first and the last four are false for NaN.
 enum Predicate {
@@ -47,14 +49,15 @@ struct Place {
 
 class SegmentAssembler {
  public:
-  /// The code works on so many vectors at a time: on one or two.
+  /// The code works on so many vectors at a time.
   SegmentAssembler(const Segment& segment, int vectors) : segment_(segment), vectors_(vectors) {}
 
   /// Throws OutOfRegisters. Constants and values of the block are read from memory where they are needed, but
   /// for `kept` of them, which stay in registers.
   void run(int kept);
-  /// Registers that were never used.
-  int spare() const { return spare_; }
+  /// Constants and values of the block that the last run met, and that it kept.
+  int wanted() const { return int(wanted_.size()); }
+  int kept() const { return int(kept_.size()); }
   const std::vector<std::uint8_t>& code() const { return a_.code(); }
   const std::vector<float>& constants() const { return constants_; }
 
@@ -68,6 +71,7 @@ class SegmentAssembler {
   bool becomes_mask(int value);
 
   // Operands
+  Address address_of(float value);
   Place constant(float value);
   Place constant_bits(std::uint32_t bits) { return constant(std::bit_cast<float>(bits)); }
   Place table(std::span<const float, 16> values);
@@ -81,22 +85,22 @@ class SegmentAssembler {
   Mask condition(int value);
   void store(const Segment::Output& output);
   Zmm rounded(Zmm value);
-  Zmm sum_of(const Segment::Output& output) const;
-  void open_row_sums();
-  void close_row_sums();
+  void open_rows();
+  void gather(To to, Zmm all, Zmm values, Mask mask);
+  void close_rows();
 
   // Code
   void open_function();
   void loop_over(int vectors);
   void body(bool is_tail);
-  void two_bodies();
+  void several_bodies(int vectors);
   void close_function(std::size_t row_loop, std::size_t to_next);
   void step(int number);
   void emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {}, bool zeroing = false);
   void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {});
   void compare(Mask to, Predicate predicate, Zmm a, const Place& b, Mask mask = {});
   void one_where_chosen(Zmm to);
-  void choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b);
+  void choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {});
   void exp(Zmm to, Zmm x);
   void erf(Zmm to, Zmm x);
 
@@ -120,17 +124,15 @@ class SegmentAssembler {
   std::vector<Zmm> where_;    // of each value, if it is in a register
   std::vector<Mask> masks_;   // of each value, if it is in one
   std::vector<int> free_masks_;
-  std::vector<bool> is_condition_;     // of each value: is it used as nothing else?
-  std::vector<Zmm> sums_;              // of each output, if it is one of rows
-  std::vector<int> last_;              // the step that uses it last
-  std::vector<int> based_;             // slots whose pointers are in kBases
-  std::vector<std::uint64_t> wanted_;  // constants and values of the block, as they are met
+  std::vector<bool> is_condition_;                       // of each value: is it used as nothing else?
+  std::vector<std::array<Zmm, kMostVectors>> gathered_;  // of each output, if it is one of rows, by body
+  std::vector<int> last_;                                // the step that uses it last
+  std::vector<int> based_;                               // slots whose pointers are in kBases
+  std::vector<std::uint64_t> wanted_;                    // constants and values of the block, as they are met
   std::vector<Kept> kept_;
   bool is_tail_ = false;
   Mask chosen_{kFirstMask};  // by the last comparison
-  int first_ = 0;            // element of a body
-  int bodies_ = 1;           // that share the registers
-  int spare_ = kVectorRegisters;
+  int body_ = 0;             // of those that take turns
 };
 
 }  // namespace tapestry::kernels

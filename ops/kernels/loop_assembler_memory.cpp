@@ -2,6 +2,7 @@
 #include <tapestry/ops/kernels/loop_assembler.hpp>
 
 #include <algorithm>
+#include <limits>
 
 namespace tapestry::kernels {
 namespace v = vector_ops;
@@ -14,7 +15,7 @@ Address SegmentAssembler::element(int slot, int bytes, Gpr index) {
   } else {
     a_.load_pointer(kPassing, kSlots, slot);
   }
-  return {.base = base, .scale = bytes, .index = index, .offset = first_ * bytes};
+  return {.base = base, .scale = bytes, .index = index, .offset = 16 * body_ * bytes};
 }
 
 /// The elements for which the value isn't 0.
@@ -44,7 +45,7 @@ void SegmentAssembler::load(int input) {
 void SegmentAssembler::fetch(const Segment::Input& input, Address at) {
   if (input.ahead == 0 || is_tail_) return;
   at.offset += input.ahead;
-  a_.prefetch(at);
+  a_.prefetch(at, input.into_second);
 }
 
 void SegmentAssembler::load_booleans(int input) {
@@ -84,9 +85,11 @@ void SegmentAssembler::store(const Segment::Output& output) {
       return a_.emit(output.streams && !is_tail_ ? v::stream_half : v::store_words, half, {},
                      element(output.slot, 2), mask);
     }
-    case To::row_sum: {
-      const Zmm sum = sum_of(output);
-      return a_.emit(v::add, sum, sum, value, mask);
+    case To::row_sum:
+    case To::row_max:
+    case To::row_min: {
+      const auto i = std::size_t(&output - segment_.outputs.data());
+      return gather(output.to, gathered_[i][std::size_t(body_)], value, mask);
     }
     case To::column_sum: {
       const Zmm sum = passing();
@@ -115,28 +118,51 @@ Zmm SegmentAssembler::rounded(Zmm value) {
   return bits;
 }
 
-Zmm SegmentAssembler::sum_of(const Segment::Output& output) const {
-  return sums_[std::size_t(&output - segment_.outputs.data())];
-}
+// --- What rows become ---
 
-void SegmentAssembler::open_row_sums() {
+/// A register for each of the vectors that are worked on at a time, so that none waits for another.
+void SegmentAssembler::open_rows() {
   for (const Segment::Output& output : segment_.outputs) {
-    sums_.push_back(output.to == To::row_sum ? take() : Zmm{});
-    if (output.to == To::row_sum) a_.emit(v::bit_xor, sum_of(output), sum_of(output), sum_of(output));
+    gathered_.emplace_back();
+    if (!output.is_of_row()) continue;
+    for (int i = 0; i < vectors_; ++i) {
+      const Zmm all = gathered_.back()[std::size_t(i)] = take();
+      if (output.to == To::row_sum) {
+        a_.emit(v::bit_xor, all, all, all);
+      } else {
+        const float least = std::numeric_limits<float>::infinity();
+        a_.emit(v::load, all, {}, address_of(output.to == To::row_max ? -least : least));
+      }
+    }
   }
 }
 
-void SegmentAssembler::close_row_sums() {
-  for (const Segment::Output& output : segment_.outputs) {
-    if (output.to != To::row_sum) continue;
-    const Zmm sum = sum_of(output), other = take();
+void SegmentAssembler::gather(To to, Zmm all, Zmm values, Mask mask) {
+  if (to == To::row_sum) {
+    a_.emit(v::add, all, all, values, mask);
+  } else {
+    choose_larger(to == To::row_max ? v::max : v::min, all, values, {.reg = all}, mask);
+  }
+}
+
+void SegmentAssembler::close_rows() {
+  for (std::size_t i = 0; i < segment_.outputs.size(); ++i) {
+    const Segment::Output& output = segment_.outputs[i];
+    if (!output.is_of_row()) continue;
+    const auto& bodies = gathered_[i];
+    const Zmm all = bodies[0], other = take();
+    for (int step = 1; step < vectors_; step *= 2) {
+      for (int k = 0; k + step < vectors_; k += 2 * step) {
+        gather(output.to, bodies[std::size_t(k)], bodies[std::size_t(k + step)], {});
+      }
+    }
     for (const int lanes : {8, 4, 2, 1}) {
-      a_.emit_with(v::rotate, other, sum, sum, lanes);
-      a_.emit(v::add, sum, sum, other);
+      a_.emit_with(v::rotate, other, all, all, lanes);
+      gather(output.to, all, other, {});
     }
     free(other);
     a_.load_pointer(kPassing, kSlots, output.slot);
-    a_.emit(v::store_one, sum, {}, {.base = kPassing, .scale = 4, .index = kRow});
+    a_.emit(v::store_one, all, {}, {.base = kPassing, .scale = 4, .index = kRow});
   }
 }
 

@@ -55,26 +55,28 @@ void SegmentAssembler::one_where_chosen(Zmm to) {
 }
 
 /// The second operand comes out if either is NaN, so that of the first must be put back.
-void SegmentAssembler::choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b) {
-  emit(op, to, a, b);
-  compare(kUnordered, a, {.reg = a});
+void SegmentAssembler::choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask) {
+  emit(op, to, a, b, mask);
+  compare(kUnordered, a, {.reg = a}, mask);
   emit(v::move, to, {}, {.reg = a}, chosen_);
 }
 
 void SegmentAssembler::exp(Zmm to, Zmm x) {  // as in math-inl.hpp
-  const Zmm r = passing(), n = passing();
+  const Zmm r = passing(), n = passing(), power = passing(), square = passing();
   emit(v::max, r, in_register(constant(tables::kExpLow)), {.reg = x});
   emit(v::min, r, in_register(constant(tables::kExpHigh)), {.reg = r});
-  const Zmm rounder = in_register(constant(tables::kRounder));
+  const Zmm rounder = in_register(constant(tables::kExpRounder));
   emit(v::move, n, {}, {.reg = r});
   emit(v::fmadd213, n, in_register(constant(tables::kLog2E)), {.reg = rounder});
+  emit(v::permute, power, n, table(tables::kExpPowers));
   emit(v::sub, n, n, {.reg = rounder});
   emit(v::fnmadd231, r, n, constant(tables::kLn2High));
   emit(v::fnmadd231, r, n, constant(tables::kLn2Low));
-  constexpr auto& c = tables::kExp;
-  emit(v::move, to, {}, {.reg = in_register(constant(c[5]))});
-  for (int i = 4; i >= 0; --i) emit(v::fmadd213, to, r, constant(c[i]));
-  emit(v::fmadd213, to, r, constant(1));
+  emit(v::move, to, {}, {.reg = in_register(constant(tables::kExp[1]))});
+  emit(v::fmadd213, to, r, constant(tables::kExp[0]));
+  emit(v::mul, square, r, {.reg = r});
+  emit(v::fmadd213, to, square, {.reg = r});
+  emit(v::fmadd213, to, power, {.reg = power});
   emit(v::scale, to, to, {.reg = n});
 }
 

@@ -18,20 +18,12 @@ constexpr std::int64_t kLeastElements = 4096;
 constexpr std::int64_t kLeastReduced = 16;
 // Accumulators of columns that a chunk has, about: they are gone over again and again.
 constexpr std::int64_t kMostColumns = 8192;
-// Loops of so many steps or more over so much memory wait for it less if it is asked for early: what the
-// hardware fetches by itself stops while a block is computed on.
-constexpr std::size_t kFetchSteps = 3;
-constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
-// In bytes. What the hardware fetches by itself ends with each page of memory.
-constexpr int kFetchAhead = 4096;
 // Loops over so much memory find little of it in a cache next time. A store to memory that isn't there reads
 // it first, unless it goes past the caches.
 constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;
 constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
-// What of this block and the next stays in it until the next is worked on.
-constexpr std::int64_t kTwoBlocks = 40 * 1024;
 // Rows that a block should have at least, for what is computed once a row, and for what is summed over rows;
 // and of rows that are short enough for each operand to stay in such a cache.
 constexpr std::int64_t kLeastRows = 2;
@@ -201,40 +193,6 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
 
 namespace {
 
-/// Drawing random numbers takes long enough for a leaf's elements to come meanwhile, of the same block.
-void fetch_while_drawing(LoopPlan& plan) {
-  const auto random = std::ranges::find(plan.leaves, true, &Leaf::random);
-  const auto other = std::ranges::find_if(plan.leaves, [&](const Leaf& leaf) {
-    return leaf.is_read() && !leaf.fetched && leaf.element_bytes == plan.lane_bytes;
-  });
-  if (random == plan.leaves.end() || other == plan.leaves.end() || plan.loop.lane != Lane::f32) return;
-  random->meanwhile = int(other - plan.leaves.begin());
-  other->fetched = true;
-}
-
-/// The first segment to read a leaf's elements asks for later ones: for those of the next block if there are
-/// other steps in between. If the first cache holds no two blocks, the last segment does: what it reads is
-/// done with, and makes place for what it asks for.
-void fetch_in_segments(LoopPlan& plan) {
-  const std::int64_t block = plan.block_slices * plan.slice_elements;
-  std::int64_t bytes = 0;
-  for (const Leaf& leaf : plan.leaves) bytes += leaf.is_read() ? block * leaf.element_bytes : 0;
-  std::vector<Step> steps = plan.steps;
-  if (plan.fetches && 2 * bytes > kTwoBlocks) std::ranges::reverse(steps);
-  for (Leaf& leaf : plan.leaves) {
-    if (!leaf.is_read() || leaf.fetched) continue;
-    for (const Step& step : steps) {
-      if (step.kind != Step::Kind::segment) continue;
-      Segment& segment = plan.segments[std::size_t(step.segment)];
-      const auto input = std::ranges::find(segment.inputs, leaf.slot, &Segment::Input::slot);
-      if (input == segment.inputs.end() || input->from != From::element) continue;
-      input->ahead = plan.fetches ? int(block * leaf.element_bytes) : kFetchAhead;
-      leaf.fetched = true;
-      break;
-    }
-  }
-}
-
 /// False if there are too many values for the registers.
 bool assemble_segments(LoopPlan& plan) {
   for (const Segment& segment : plan.segments) {
@@ -306,13 +264,7 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
     if (fits) break;
     if (elements < 64) return {};
   }
-  const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
-  const bool is_large = direct * geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
-  plan.fetches = plan.steps.size() >= kFetchSteps && is_large;
-  if (is_large) {
-    fetch_while_drawing(plan);
-    fetch_in_segments(plan);
-  }
+  fetch_ahead(plan, fetching_of_this_cpu());
   if (!assemble_segments(plan)) return plan_of(loop, false);
   return plan;
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <utility>
@@ -28,7 +29,7 @@ class Gathering {
     sum_columns();
     for (std::size_t i = 0; i < all_.size(); ++i) {
       if (is_single(i) || placed_[i]) continue;
-      if (needs_segment(i)) place_segment(needed_from(i));
+      if (needs_segment(i) || reduces_leaf(i)) place_segment(needed_from(i));
       if (!placed_[i]) place(i);  // a segment may have taken it in
     }
     std::vector<std::size_t> rest;
@@ -124,14 +125,23 @@ class Gathering {
       const auto maker = maker_.find(slot);
       return maker != maker_.end() && here.contains(maker->second);
     };
-    for (const std::size_t i : steps) {
-      placed_[i] = true;
+    const auto read = [&](std::size_t i) {
       for (std::size_t k = 0; k < operands(i).size(); ++k) {
         const int slot = all_[i].slots[k];
         if (makes(slot) || numbers.contains(slot)) continue;
         numbers[slot] = int(segment.inputs.size());
         segment.inputs.push_back({from_of(slot, all_[i].levels[k]), slot, stored_as(slot)});
       }
+    };
+    for (const std::size_t i : steps) {
+      placed_[i] = true;
+      read(i);
+    }
+    std::vector<std::size_t> reductions;
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (placed_[i] || !reduction_of(i) || !(makes(all_[i].slots[0]) || reduces_leaf(i))) continue;
+      reductions.push_back(i);
+      read(i);
     }
     for (const std::size_t i : steps) {
       Segment::Step made{.code = all_[i].code};
@@ -140,11 +150,10 @@ class Gathering {
       segment.steps.push_back(made);
     }
     const int at = int(plan_.steps.size());
-    for (std::size_t i = 0; i < all_.size(); ++i) {
-      if (placed_[i] || !sums_row(i) || !makes(all_[i].slots[0])) continue;
+    for (const std::size_t i : reductions) {
       placed_[i] = true;
       here.insert(i);
-      segment.outputs.push_back({numbers.at(all_[i].slots[0]), all_[i].result, To::row_sum});
+      segment.outputs.push_back({numbers.at(all_[i].slots[0]), all_[i].result, *reduction_of(i)});
       slots_.set_first(all_[i].result, at);
     }
     for (const std::size_t i : steps) {
@@ -181,12 +190,18 @@ class Gathering {
     return level == Level::block ? From::block : level == Level::row ? From::row : From::element;
   }
 
-  /// Is it a sum of each row that a segment can keep in a register?
-  bool sums_row(std::size_t i) const {
-    return all_[i].kind == Step::Kind::fold && plan_.row_elements >= kLongRow &&
-           plan_.row_elements <= kMostSummedColumns &&
-           all_[i].reducer == &find_reducer(plan_.loop.lane, Reduce::sum);
+  /// What it is to a segment if it reduces each row, and a segment can keep that in a register.
+  std::optional<To> reduction_of(std::size_t i) const {
+    const auto is = [&](Reduce r) { return all_[i].reducer == &find_reducer(plan_.loop.lane, r); };
+    if (all_[i].kind != Step::Kind::fold || plan_.row_elements < kLongRow) return {};
+    if (is(Reduce::max)) return To::row_max;
+    if (is(Reduce::min)) return To::row_min;
+    if (is(Reduce::sum) && plan_.row_elements <= kMostSummedColumns) return To::row_sum;
+    return {};
   }
+
+  /// The same of what no step makes.
+  bool reduces_leaf(std::size_t i) const { return reduction_of(i) && !maker_.contains(all_[i].slots[0]); }
 
   /// By a step of another segment, as an output or by what reduces to one?
   bool is_read_outside(int slot, const std::set<std::size_t>& here) const {
@@ -237,7 +252,7 @@ class Gathering {
              step.slots.begin() + step.operands;
     };
     return std::ranges::none_of(plan_.steady_steps, reads) &&
-           !is_read(slot, [&](std::size_t i) { return !is_single(i); });
+           !is_read(slot, [&](std::size_t i) { return !is_single(i) && !reduction_of(i); });
   }
 
   /// Are slices the rows of segments, and long enough to go over one by one?

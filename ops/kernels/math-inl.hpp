@@ -158,20 +158,42 @@ struct ExpParts {
   }
 };
 
+/// table[k] for k of at least 4 bits, of which the lowest 4 count.
+template <class D, class VI>
+HWY_INLINE hn::Vec<D> look_up(D d, const float (&table)[16], VI k) {
+#if HWY_TARGET == HWY_AVX3
+  return hn::TableLookupLanes(hn::Load(d, table), hn::Indices512<float>{k.raw});
+#elif HWY_TARGET == HWY_AVX2
+  const hn::Vec<D> low{_mm256_permutevar8x32_ps(hn::Load(d, table).raw, k.raw)};
+  const hn::Vec<D> high{_mm256_permutevar8x32_ps(hn::Load(d, table + 8).raw, k.raw)};
+  // Its sign decides: bit 3 of k.
+  return hn::Vec<D>{_mm256_blendv_ps(low.raw, high.raw, hn::BitCast(d, hn::ShiftLeft<28>(k)).raw)};
+#else
+  return hn::GatherIndex(d, table, hn::And(k, hn::Set(Int<D>(), 15)));
+#endif
+}
+
 /// Within 1 ulp.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V exp(D d, V x) {
-  // Beyond these it is 0 or infinite.
-  const ExpParts<D, V> parts(d, x, kIsF32<D> ? tables::kExpLow : -746, kIsF32<D> ? tables::kExpHigh : 710);
-  const V r = parts.r, one = hn::Set(d, 1);
-  V y;
   if constexpr (kIsF32<D>) {
-    constexpr auto& c = tables::kExp;
-    y = hn::MulAdd(polynomial(d, r, c[0], c[1], c[2], c[3], c[4], c[5]), r, one);
+    const V clamped = clamp(d, x, tables::kExpLow, tables::kExpHigh);
+    const V rounder = hn::Set(d, tables::kExpRounder);
+    const V sum = hn::MulAdd(clamped, hn::Set(d, tables::kLog2E), rounder), n = hn::Sub(sum, rounder);
+    const auto sixteenths = hn::BitCast(Int<D>(), sum);
+    V r = hn::NegMulAdd(n, hn::Set(d, tables::kLn2High), clamped);
+    r = hn::NegMulAdd(n, hn::Set(d, tables::kLn2Low), r);
+    const V rest = hn::MulAdd(hn::Set(d, tables::kExp[1]), r, hn::Set(d, tables::kExp[0]));
+    const V power = look_up(d, tables::kExpPowers, sixteenths);
+    const V y = hn::MulAdd(hn::MulAdd(rest, hn::Mul(r, r), r), power, power);
+    const auto from_zero = hn::Sub(sixteenths, hn::BitCast(Int<D>(), rounder));
+    return scale(d, y, n, hn::ShiftRight<4>(from_zero));
   } else {
-    y = hn::Add(hn::MulAdd(hn::Mul(r, r), parts.rest(d), r), one);
+    // Beyond these it is 0 or infinite.
+    const ExpParts<D, V> parts(d, x, -746, 710);
+    const V r = parts.r, y = hn::Add(hn::MulAdd(hn::Mul(r, r), parts.rest(d), r), hn::Set(d, 1));
+    return scale(d, y, parts.n.value, parts.n.integer);
   }
-  return scale(d, y, parts.n.value, parts.n.integer);
 }
 
 template <class D, class V = hn::Vec<D>>
@@ -253,21 +275,6 @@ HWY_INLINE V tanh(D d, V x) {
     const V y = hn::CopySign(hn::Div(e, hn::Add(e, two)), x);
     return hn::IfThenElse(hn::IsNaN(x), x, y);
   }
-}
-
-/// table[k] for k of at least 4 bits, of which the lowest 4 count.
-template <class D, class VI>
-HWY_INLINE hn::Vec<D> look_up(D d, const float (&table)[16], VI k) {
-#if HWY_TARGET == HWY_AVX3
-  return hn::TableLookupLanes(hn::Load(d, table), hn::Indices512<float>{k.raw});
-#elif HWY_TARGET == HWY_AVX2
-  const hn::Vec<D> low{_mm256_permutevar8x32_ps(hn::Load(d, table).raw, k.raw)};
-  const hn::Vec<D> high{_mm256_permutevar8x32_ps(hn::Load(d, table + 8).raw, k.raw)};
-  // Its sign decides: bit 3 of k.
-  return hn::Vec<D>{_mm256_blendv_ps(low.raw, high.raw, hn::BitCast(d, hn::ShiftLeft<28>(k)).raw)};
-#else
-  return hn::GatherIndex(d, table, hn::And(k, hn::Set(Int<D>(), 15)));
-#endif
 }
 
 /// f32: within 1.25 ulp, without branches.

@@ -4,13 +4,18 @@
 
 namespace tapestry::kernels::tables {
 
-// e^x of f32 with x = n ln 2 + r: 1 + r p(r).
-inline constexpr float kExp[] = {1, 0.5, 0.16666576f, 0.0416665534f, 0.00836334581f, 0.00139263919f};
+// e^x of f32 with x = n ln 2 + r, n in sixteenths, and n = floor(n) + k / 16: 2^floor(n) kExpPowers[k] e^r.
+// clang-format off
+alignas(64) inline constexpr float kExpPowers[16] = {1, 1.0442737f, 1.0905077f, 1.1387886f, 1.1892071f, 1.2418578f, 1.2968396f, 1.3542556f, 1.4142135f, 1.4768262f, 1.5422108f, 1.6104903f, 1.6817929f, 1.7562522f, 1.8340081f, 1.9152066f};
+// clang-format on
+/// e^r = 1 + r + r^2 (kExp[0] + kExp[1] r). A little more than 1/2: where r counts for most, that makes up
+/// for the powers, of which those with the largest errors are too small.
+inline constexpr float kExp[] = {0.500024f, 0.166666667f};
 inline constexpr float kExpLow = -104, kExpHigh = 89;  // beyond these it is 0 or infinite
 inline constexpr float kLog2E = 1.44269504f;
 inline constexpr float kLn2High = 0x1.62e8p-1, kLn2Low = -0x1.e8082ep-16;
-/// Added and taken off again, it rounds to an integer.
-inline constexpr float kRounder = 0x1.8p23;
+/// Added and taken off again, it rounds to sixteenths; the lowest 4 bits of the sum are k.
+inline constexpr float kExpRounder = 0x1.8p19;
 
 // erf(k / 4 + t) for |t| <= 1/8: coefficients of t^j, one of 16 for each k. For k = 0 it is t more than that:
 // 0.128... loses less than 1.128...
