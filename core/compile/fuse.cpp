@@ -11,6 +11,8 @@ using kernels::Loop;
 
 // Rows that are computed as a whole have to stay in fast memory, several values of each.
 constexpr std::size_t kMostRowBytes = 32 * 1024;
+// Of a value, for each of which others are looked at.
+constexpr std::size_t kMostReaders = 32;
 
 bool is_leaf(const Graph& graph, ValueId id) {
   const Op* op = &graph.op(id);
@@ -49,6 +51,7 @@ class Grouping {
     if (fuse_) {
       merge_up();
       merge_down();
+      merge_readers();
     }
     std::erase_if(groups_, [](const Group& group) { return group.nodes.empty(); });
     return {std::move(groups_), std::move(loops_)};
@@ -173,15 +176,43 @@ class Grouping {
   void merge_down() {
     for (std::uint32_t g = std::uint32_t(groups_.size()); g-- > 0;) {
       if (!groups_[g].is_loop) continue;
-      std::uint32_t first = kNone;
-      for (const ValueId id : groups_[g].nodes) {
-        const auto note = [&](ValueId user) {
-          if (group_of_[user] != g) first = std::min(first, group_of_[user]);
-        };
-        for_each_user(id, note, kWaiting);
-      }
+      const std::uint32_t first = first_user(g);
       if (first == kNone) continue;
       if (const std::optional<int> row = row_if_merged(g, first, g, first)) move(g, first, *row);
+    }
+  }
+
+  /// The first group that uses values of another one, or waits for them.
+  std::uint32_t first_user(std::uint32_t g) const {
+    std::uint32_t first = kNone;
+    for (const ValueId id : groups_[g].nodes) {
+      const auto note = [&](ValueId user) {
+        if (group_of_[user] != g) first = std::min(first, group_of_[user]);
+      };
+      for_each_user(id, note, kWaiting);
+    }
+    return first;
+  }
+
+  /// A node joins readers of its operands as far as they are known: of sum(b) and sum(b (a - m)) the second
+  /// may have begun with a. So afterwards each loop moves down to the next one that reads as large a value as
+  /// it does, and the same one, if nobody uses it before.
+  void merge_readers() {
+    for (std::uint32_t g = std::uint32_t(groups_.size()); g-- > 0;) {
+      if (!groups_[g].is_loop) continue;
+      const std::uint32_t end = first_user(g);
+      const std::int64_t elements = groups_[g].extents.elements();
+      std::uint32_t next = kNone;
+      for (const ValueId input : groups_[g].inputs) {
+        if (elements == 1 || graph_.type(input).shape.elements() != elements) continue;
+        if (readers_[input].size() > kMostReaders) continue;  // this would be quadratic
+        for (const std::uint32_t reader : readers_[input]) {
+          if (reader > g && reader < end && groups_[reader].inputs.contains(input))
+            next = std::min(next, reader);
+        }
+      }
+      if (next == kNone || groups_[next].extents != groups_[g].extents) continue;
+      if (const std::optional<int> row = row_if_merged(g, next, g, next)) move(g, next, *row);
     }
   }
 
@@ -237,7 +268,9 @@ class Grouping {
       group_of_[id] = to;
       b.inputs.erase(id);
     }
-    b.inputs.insert(a.inputs);
+    for (const ValueId input : a.inputs) {
+      if (b.inputs.insert(input)) readers_[input].push_back(to);
+    }
     b.waits.insert(a.waits);
     b.instructions += a.instructions;
     b.row = row;

@@ -19,6 +19,7 @@ class ValueSet {
   std::size_t size() const { return ids_.size(); }
   auto begin() const { return ids_.begin(); }
   auto end() const { return ids_.end(); }
+  bool contains(ValueId id) const { return std::ranges::binary_search(ids_, id); }
   /// False if it was there already.
   bool insert(ValueId id) {
     const auto at = std::ranges::lower_bound(ids_, id);

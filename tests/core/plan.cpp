@@ -92,6 +92,17 @@ std::size_t passes_over(const Shape& extents, const Tape& tape, const std::vecto
   return passes;
 }
 
+BOOST_AUTO_TEST_CASE(readers_of_one_value_that_were_recorded_apart_are_one_pass) {
+  const Shape shape{100, 50};
+  Tape tape;
+  const Var a = tape.input("a", {DType::f32, shape}), b = tape.input("b", {DType::f32, shape});
+  const Var m = tape.input("m", {DType::f32, {50}}), s = sum(b, 0);
+  BOOST_TEST(passes_over(shape, tape, {s, sum(b * (a - m), 0)}) == 1U);
+  // What is used in between isn't held up, and what reads less than a pass isn't worth it.
+  BOOST_TEST(passes_over(shape, tape, {s, sum(b * (a - s), 0)}) == 2U);
+  BOOST_TEST(passes_over(shape, tape, {exp(a) + m, sin(b) + m}) == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(softmax_cross_entropy_and_its_gradient_are_one_pass) {
   Tape tape;
   const Var logits = tape.input("logits", {DType::f32, {1000, 10}});
