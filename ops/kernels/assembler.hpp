@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
-#include <span>
 #include <vector>
 
 namespace tapestry::kernels {
@@ -129,19 +128,20 @@ class Assembler {
     std::memcpy(&code_[jump - 4], &distance, 4);
   }
 
-  /// Appends pieces of code without jumps that have the same instructions, but for registers and addresses:
-  /// one of the first, one of the second, and so on.
-  void append_in_turns(std::span<const Assembler> pieces) {
-    const std::size_t count = pieces.front().starts_.size();
-    for (std::size_t i = 0; i < count; ++i) {
-      for (const Assembler& from : pieces) {
-        require(from.starts_.size() == count, "pieces of code in turns have ", count, " and ",
-                from.starts_.size(), " instructions");
-        const std::size_t end = i + 1 < count ? from.starts_[i + 1] : from.here();
-        starts_.push_back(here());
-        code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
-                     from.code_.begin() + std::ptrdiff_t(end));
-      }
+  /// Appends two pieces of code without jumps that have the same instructions, but for registers and
+  /// addresses: one of the first, one of the second, and so on.
+  void append_in_turns(const Assembler& one, const Assembler& other) {
+    require(one.starts_.size() == other.starts_.size(), "two pieces of code in turns have ",
+            one.starts_.size(), " and ", other.starts_.size(), " instructions");
+    const auto append = [&](const Assembler& from, std::size_t i) {
+      const std::size_t end = i + 1 < from.starts_.size() ? from.starts_[i + 1] : from.here();
+      starts_.push_back(here());
+      code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
+                   from.code_.begin() + std::ptrdiff_t(end));
+    };
+    for (std::size_t i = 0; i < one.starts_.size(); ++i) {
+      append(one, i);
+      append(other, i);
     }
   }
 

@@ -53,11 +53,9 @@ bool translate(SegmentAssembler& assembler) {
 }
 
 std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
-  for (const int vectors : {kMostVectors, 2, 1}) {
+  for (const int vectors : {2, 1}) {
     SegmentAssembler assembler(segment, vectors);
     if (!translate(assembler)) continue;
-    // To wait less isn't worth reading constants again and again.
-    if (vectors > 2 && assembler.kept() < assembler.wanted()) continue;
     auto made = std::make_shared<const AssembledSegment>(assembler.code(), assembler.constants());
     return made->is_runnable() ? made : nullptr;
   }

@@ -184,7 +184,7 @@ void SegmentAssembler::run(int kept) {
     a_.emit(v::broadcast, where_[i], {}, {.base = kPassing, .scale = 4, .index = kRow});
   }
   open_rows();
-  for (int vectors = vectors_; vectors > 0; vectors = vectors > 2 ? 2 : vectors - 1) loop_over(vectors);
+  for (int vectors = vectors_; vectors > 0; --vectors) loop_over(vectors);
   a_.bytes({0x48, 0x39, 0xe8});                       // cmp rax, rbp
   const std::size_t to_next = a_.jump({0x0f, 0x8d});  // jge
   a_.bytes({0x49, 0x89, 0xef,                         // mov r15, rbp
@@ -204,7 +204,7 @@ void SegmentAssembler::loop_over(int vectors) {
             0x48, 0x39, 0xd8});                      // cmp rax, rbx
   const std::size_t to_end = a_.jump({0x0f, 0x8f});  // jg
   const std::size_t loop = a_.here();
-  vectors > 1 ? several_bodies(vectors) : body(false);
+  vectors == 2 ? two_bodies() : body(false);
   a_.bytes({0x49, 0x83, 0xc6, elements,                      // add r14, elements
             0x48, 0x83, 0xc0, elements, 0x48, 0x39, 0xd8});  // add rax, elements; cmp rax, rbx
   a_.jump_back({0x0f, 0x8e}, loop);                          // jle
@@ -234,27 +234,28 @@ void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next)
             0xc5, 0xf8, 0x77, 0xc3});                                    // vzeroupper; ret
 }
 
-/// Some vectors, an instruction of each in turn: what one waits for takes the others' time. Each has its part
-/// of the registers; a pointer in passing is the same for all. Of the masks each but the first takes one for
-/// its `chosen_`.
-void SegmentAssembler::several_bodies(int vectors) {
+/// Two vectors, an instruction of each in turn: what one waits for takes the other's time. Each has half of
+/// the registers; a pointer in passing is the same for both. An odd number of masks leaves the last one for
+/// the second's `chosen_`.
+void SegmentAssembler::two_bodies() {
   const std::vector<int> free = free_, masks = free_masks_;
   const Mask chosen = chosen_;
-  const auto part = [&](const std::vector<int>& all, std::size_t size, int which) {
-    const auto each = std::ptrdiff_t(size / std::size_t(vectors)), first = which * each;
-    return std::vector<int>(all.begin() + first, all.begin() + first + each);
+  const auto half = [](const std::vector<int>& all, std::size_t which) {
+    const auto size = std::ptrdiff_t(all.size() / 2), first = std::ptrdiff_t(which) * size;
+    return std::vector<int>(all.begin() + first, all.begin() + first + size);
   };
-  Assembler before = std::exchange(a_, {});
-  std::vector<Assembler> bodies;
-  for (body_ = 0; body_ < vectors; ++body_) {
-    free_ = part(free, free.size(), body_);
-    free_masks_ = part(masks, masks.size() - std::size_t(vectors - 1), body_);
-    if (body_ > 0) chosen_ = {masks[masks.size() - std::size_t(body_)]};
+  static_assert((kMasks - kFirstMask - 1) % 2 == 1);
+  Assembler before = std::exchange(a_, {}), bodies[2];
+  for (const std::size_t i : {0, 1}) {
+    free_ = half(free, i);
+    free_masks_ = half(masks, i);
+    body_ = i;
+    if (i == 1) chosen_ = {masks.back()};
     body(false);
-    bodies.push_back(std::exchange(a_, {}));
+    bodies[i] = std::exchange(a_, {});
   }
   a_ = std::move(before);
-  a_.append_in_turns(bodies);
+  a_.append_in_turns(bodies[0], bodies[1]);
   body_ = 0;
   free_ = free;
   free_masks_ = masks;

@@ -24,8 +24,6 @@ inline constexpr std::array kBases{Gpr::r9, Gpr::r10, Gpr::r11, Gpr::r12, Gpr::r
 inline constexpr Gpr kRow = Gpr::r8, kElement = Gpr::rax, kColumn = Gpr::r14;
 
 inline constexpr int kVectorRegisters = 32;
-/// That are worked on at a time.
-inline constexpr int kMostVectors = 4;
 
 // Comparisons as instructions number them; the first and the last four are false for NaN.
 enum Predicate {
@@ -49,15 +47,14 @@ struct Place {
 
 class SegmentAssembler {
  public:
-  /// The code works on so many vectors at a time.
+  /// The code works on so many vectors at a time: on one or two.
   SegmentAssembler(const Segment& segment, int vectors) : segment_(segment), vectors_(vectors) {}
 
   /// Throws OutOfRegisters. Constants and values of the block are read from memory where they are needed, but
   /// for `kept` of them, which stay in registers.
   void run(int kept);
-  /// Constants and values of the block that the last run met, and that it kept.
+  /// Constants and values of the block that were met.
   int wanted() const { return int(wanted_.size()); }
-  int kept() const { return int(kept_.size()); }
   const std::vector<std::uint8_t>& code() const { return a_.code(); }
   const std::vector<float>& constants() const { return constants_; }
 
@@ -93,7 +90,7 @@ class SegmentAssembler {
   void open_function();
   void loop_over(int vectors);
   void body(bool is_tail);
-  void several_bodies(int vectors);
+  void two_bodies();
   void close_function(std::size_t row_loop, std::size_t to_next);
   void step(int number);
   void emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {}, bool zeroing = false);
@@ -124,15 +121,15 @@ class SegmentAssembler {
   std::vector<Zmm> where_;    // of each value, if it is in a register
   std::vector<Mask> masks_;   // of each value, if it is in one
   std::vector<int> free_masks_;
-  std::vector<bool> is_condition_;                       // of each value: is it used as nothing else?
-  std::vector<std::array<Zmm, kMostVectors>> gathered_;  // of each output, if it is one of rows, by body
-  std::vector<int> last_;                                // the step that uses it last
-  std::vector<int> based_;                               // slots whose pointers are in kBases
-  std::vector<std::uint64_t> wanted_;                    // constants and values of the block, as they are met
+  std::vector<bool> is_condition_;            // of each value: is it used as nothing else?
+  std::vector<std::array<Zmm, 2>> gathered_;  // of each output, if it is one of rows, by body
+  std::vector<int> last_;                     // the step that uses it last
+  std::vector<int> based_;                    // slots whose pointers are in kBases
+  std::vector<std::uint64_t> wanted_;         // constants and values of the block, as they are met
   std::vector<Kept> kept_;
   bool is_tail_ = false;
   Mask chosen_{kFirstMask};  // by the last comparison
-  int body_ = 0;             // of those that take turns
+  std::size_t body_ = 0;     // of two that take turns
 };
 
 }  // namespace tapestry::kernels

@@ -15,7 +15,7 @@ Address SegmentAssembler::element(int slot, int bytes, Gpr index) {
   } else {
     a_.load_pointer(kPassing, kSlots, slot);
   }
-  return {.base = base, .scale = bytes, .index = index, .offset = 16 * body_ * bytes};
+  return {.base = base, .scale = bytes, .index = index, .offset = 16 * int(body_) * bytes};
 }
 
 /// The elements for which the value isn't 0.
@@ -89,7 +89,7 @@ void SegmentAssembler::store(const Segment::Output& output) {
     case To::row_max:
     case To::row_min: {
       const auto i = std::size_t(&output - segment_.outputs.data());
-      return gather(output.to, gathered_[i][std::size_t(body_)], value, mask);
+      return gather(output.to, gathered_[i][body_], value, mask);
     }
     case To::column_sum: {
       const Zmm sum = passing();
@@ -120,7 +120,7 @@ Zmm SegmentAssembler::rounded(Zmm value) {
 
 // --- What rows become ---
 
-/// A register for each of the vectors that are worked on at a time, so that none waits for another.
+/// A register for each of two vectors in turn, so that neither waits for the other.
 void SegmentAssembler::open_rows() {
   for (const Segment::Output& output : segment_.outputs) {
     gathered_.emplace_back();
@@ -151,11 +151,7 @@ void SegmentAssembler::close_rows() {
     if (!output.is_of_row()) continue;
     const auto& bodies = gathered_[i];
     const Zmm all = bodies[0], other = take();
-    for (int step = 1; step < vectors_; step *= 2) {
-      for (int k = 0; k + step < vectors_; k += 2 * step) {
-        gather(output.to, bodies[std::size_t(k)], bodies[std::size_t(k + step)], {});
-      }
-    }
+    if (vectors_ == 2) gather(output.to, all, bodies[1], {});
     for (const int lanes : {8, 4, 2, 1}) {
       a_.emit_with(v::rotate, other, all, all, lanes);
       gather(output.to, all, other, {});

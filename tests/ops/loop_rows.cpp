@@ -184,36 +184,35 @@ BOOST_AUTO_TEST_CASE(extremes_of_rows_are_those_of_sweeps) {
   }
 }
 
-// What is read as it lies, and what all rows have in common.
+// What is read as it lies, what all rows have in common, and what is gathered or repeated for it.
 BOOST_AUTO_TEST_CASE(rows_of_any_operand_are_reduced, *boost::unit_test::precondition(makes_code)) {
   for (const std::int64_t columns : {64, 77, 512}) {
     const std::int64_t rows = 23;
-    const Shape full{columns, 1};
-    Loop loop{.extents = {rows, columns},
-              .row = 1,
-              .inputs = {{DType::f32, full},
-                         {DType::bf16, full},
-                         {DType::boolean, full},
-                         {DType::f32, {0, 1}},
-                         {DType::f32, {1, rows}},  // as columns
-                         {DType::f32, {1, 0}}}};
-    for (std::size_t i = 0; i < loop.inputs.size(); ++i) {
-      for (const Code code : {Code::row_sum, Code::row_max, Code::row_min})
-        loop.code.push_back({code, in(i)});
+    for (const LoopInput& input : {LoopInput{DType::f32, {columns, 1}},
+                                   {DType::bf16, {columns, 1}},
+                                   {DType::boolean, {columns, 1}},
+                                   {DType::f32, {0, 1}},
+                                   {DType::f32, {1, rows}},
+                                   {DType::f32, {1, 0}}}) {
+      Loop loop{.extents = {rows, columns}, .row = 1, .inputs = {input}};
+      for (const Code code : {Code::row_sum, Code::row_max, Code::row_min}) {
+        loop.code.push_back({code, in(0)});
+        loop.outputs.push_back({res(loop.code.size() - 1), DType::f32, Reduce::none, {1, 0}, true});
+      }
+      loop.code.push_back({Code::mul, in(0), res(0)});
+      loop.code.push_back({Code::add, res(3), res(1)});
+      loop.outputs.push_back({res(4), DType::f32, Reduce::none, {columns, 1}});
+      const std::optional<LoopPlan> plan = make_plan(loop);
+      const auto tiles = std::ranges::count(plan->leaves, Leaf::Kind::tile, &Leaf::kind);
+      BOOST_TEST(tiles == (input.strides == Shape{1, rows} ? 1 : 0));
+      // The number of a row is repeated by a step.
+      const bool folds =
+          std::ranges::any_of(plan->steps, [](const Step& s) { return s.kind == Step::Kind::fold; });
+      BOOST_TEST(folds == (input.strides == Shape{1, 0}));
+      Generator random(21);
+      const LoopCase one(loop, random);
+      BOOST_TEST(difference(one, one.run()) == "", columns << " columns");
     }
-    const std::size_t reductions = loop.code.size();
-    for (std::size_t i = 0; i < reductions; ++i) {
-      loop.code.push_back({Code::mul, in(i % loop.inputs.size()), res(i)});
-      loop.outputs.push_back({res(i), DType::f32, Reduce::none, {1, 0}, true});
-    }
-    for (std::size_t i = reductions + 1; i < 2 * reductions; ++i) {
-      loop.code.push_back(
-          {Code::add, i == reductions + 1 ? res(reductions) : res(loop.code.size() - 1), res(i)});
-    }
-    loop.outputs.push_back({res(loop.code.size() - 1), DType::f32, Reduce::none, full});
-    Generator random(21);
-    const LoopCase one(loop, random);
-    BOOST_TEST(difference(one, one.run()) == "", columns << " columns");
   }
 }
 
