@@ -150,7 +150,44 @@ BENCHMARK(sum_columns)
     ->Args({100, 10})
     ->Args({100'000, 16})
     ->Args({2000, 5000})
+    ->Args({32768, 512})
     ->UseRealTime();
+// What batch norm needs of x.
+void moments_of_columns(benchmark::State& state) {
+  const std::int64_t rows = state.range(0), columns = state.range(1);
+  measure(state, {.extents = {rows, columns},
+                  .inputs = {{DType::f32, {columns, 1}}},
+                  .outputs = {{in(0), DType::f32, Reduce::sum, {0, 1}},
+                              {in(0), DType::f32, Reduce::squared_deviations, {0, 1}}}});
+}
+BENCHMARK(moments_of_columns)
+    ->Args({100, 500})
+    ->Args({100, 10})
+    ->Args({256, 512})
+    ->Args({100'000, 16})
+    ->Args({2000, 5000})
+    ->Args({32768, 512})
+    ->UseRealTime();
+// The same of a product and its bias.
+void moments_with_bias(benchmark::State& state) {
+  const std::int64_t rows = state.range(0), columns = state.range(1);
+  measure(state, {.extents = {rows, columns},
+                  .inputs = {{DType::f32, {columns, 1}}, {DType::f32, {0, 1}}},
+                  .code = {{Code::add, in(0), in(1)}},
+                  .outputs = {{res(0), DType::f32, Reduce::sum, {0, 1}},
+                              {res(0), DType::f32, Reduce::squared_deviations, {0, 1}}}});
+}
+BENCHMARK(moments_with_bias)->Args({100, 500})->Args({2000, 5000})->Args({32768, 512})->UseRealTime();
+// The squares of what such a loop would read again.
+void deviations_with_bias(benchmark::State& state) {
+  const std::int64_t rows = state.range(0), columns = state.range(1);
+  measure(state,
+          {.extents = {rows, columns},
+           .inputs = {{DType::f32, {columns, 1}}, {DType::f32, {0, 1}}, {DType::f32, {0, 1}}},
+           .code = {{Code::add, in(0), in(1)}, {Code::sub, res(0), in(2)}, {Code::mul, res(1), res(1)}},
+           .outputs = {{res(2), DType::f32, Reduce::sum, {0, 1}}}});
+}
+BENCHMARK(deviations_with_bias)->Args({100, 500})->Args({2000, 5000})->Args({32768, 512})->UseRealTime();
 void sum_rows(benchmark::State& state) { reduce(state, {1, 0}); }
 BENCHMARK(sum_rows)
     ->Args({100, 500})
@@ -176,7 +213,7 @@ void normalize(benchmark::State& state) {
   loop.outputs = {{res(6), DType::f32, Reduce::none, {channels, 1}}};
   measure(state, loop);
 }
-BENCHMARK(normalize)->Args({100, 500})->Args({100'000, 16})->UseRealTime();
+BENCHMARK(normalize)->Args({100, 500})->Args({100'000, 16})->Args({32768, 512})->UseRealTime();
 
 // Dropout: x * (uniform < keep) / keep.
 void dropout(benchmark::State& state) {

@@ -259,13 +259,36 @@ Var root(const Var& x) {
 }
 
 // The share of the mean, sum(x - mean), is 0: the derivative of the definition would compute it.
+constexpr Op kSquaredDeviations{
+    .name = "squared_deviations",
+    .type = reduced_floating<ReduceAttrs>,
+    .vjp = {[](V v) { return v.g * 2 * (v.a() - mean_along(v.a(), axes_of(v.attrs))); }},
+    .loop = reduce_loop<kernels::Reduce::squared_deviations>};
+
+/// Are they the last axes, and few elements? Such rows lie in the first cache, where each loop has them at
+/// hand as often as it likes (core/compile/fuse.cpp); longer ones and columns are best read once.
+bool are_short_rows(const Var& x, const Shape& axes) {
+  constexpr std::int64_t kMostRowBytes = 32 * 1024;
+  const Shape shape = x.shape(), kept = without(shape, axes);
+  bool outer = false;
+  for (int d = shape.rank() - 1; d >= 0; --d) {
+    if (shape[d] == 1) continue;
+    if (outer && kept[d] == 1) return false;
+    outer = outer || kept[d] != 1;
+  }
+  return count(shape, axes) * std::int64_t(size_of(x.dtype())) <= kMostRowBytes;
+}
+
 constexpr Op kVar{.name = "var",
                   .type = reduced_floating<VarianceAttrs>,
                   .expand =
                       [](C c) {
                         const auto& a = c.attrs.as<VarianceAttrs>();
-                        const Var centred = c.x[0] - mean_along(c.x[0], a.axes);
-                        return plain_sum(centred * centred, a.axes) / freedom(c.x[0], a);
+                        const Var& x = c.x[0];
+                        if (!are_short_rows(x, a.axes))
+                          return emit(kSquaredDeviations, {x}, ReduceAttrs{a.axes}) / freedom(x, a);
+                        const Var centred = x - mean_along(x, a.axes);
+                        return plain_sum(centred * centred, a.axes) / freedom(x, a);
                       },
                   .vjp = {[](V v) {
                     const auto& a = v.attrs.as<VarianceAttrs>();
@@ -338,13 +361,16 @@ Var logsumexp(const Operand& x, const Axes& axes, bool keep_dims) {
 Var var(const Operand& x, const Axes& axes, bool keep_dims, double correction) {
   return reduce(kVar, x, axes, keep_dims, correction);
 }
+Var squared_deviations(const Operand& x, const Axes& axes, bool keep_dims) {
+  return reduce(kSquaredDeviations, x, axes, keep_dims);
+}
 Var stddev(const Operand& x, const Axes& axes, bool keep_dims, double correction) {
   return reduce(kStd, x, axes, keep_dims, correction);
 }
 
 void register_reduce(Registry& registry) {
-  for (const Op* op : {&kSum, &kSumTo, &kMean, &kProd, &kAll, &kAny, &kMax, &kMin, &kArgmax, &kArgmin, &kVar,
-                       &kStd, &kNorm, &kLogsumexp}) {
+  for (const Op* op : {&kSum, &kSumTo, &kMean, &kProd, &kAll, &kAny, &kMax, &kMin, &kArgmax, &kArgmin,
+                       &kSquaredDeviations, &kVar, &kStd, &kNorm, &kLogsumexp}) {
     registry.add(*op);
   }
 }

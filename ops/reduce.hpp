@@ -32,8 +32,10 @@ Var argmin(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 Var all(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 Var any(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
 
-/// The mean squared distance from the mean, in two passes; divided by n - correction, so 1 gives the unbiased
-/// estimate.
+/// The sum of squared distances from the mean, in one pass over memory, as accurate as in two. Equal elements
+/// give 0, nothing gives 0, an infinity NaN.
+Var squared_deviations(const Operand& x, const Axes& axes = {}, bool keep_dims = false);
+/// Their mean; divided by n - correction, so 1 gives the unbiased estimate.
 Var var(const Operand& x, const Axes& axes = {}, bool keep_dims = false, double correction = 0);
 /// Its square root, the op "std"; the gradient where it is 0 is 0.
 Var stddev(const Operand& x, const Axes& axes = {}, bool keep_dims = false, double correction = 0);

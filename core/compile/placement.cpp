@@ -42,6 +42,7 @@ std::optional<Placement> place_in(const Loop& loop, const Shape& extents, int ro
 std::optional<int> first_reduced(const Loop& loop) {
   const kernels::LoopOutput& output = loop.outputs.front();
   if (output.reduce == kernels::Reduce::none || loop.extents.elements() == 0) return {};
+  if (output.reduce == kernels::Reduce::squared_deviations) return {};  // no instruction does that for a row
   // From the end: reduced ones, then kept ones.
   std::optional<int> first;
   bool kept = false;

@@ -109,6 +109,8 @@ void check(const Loop& loop) {
   }
   for (const LoopOutput& output : loop.outputs) {
     check_operand(output.value, {loop, loop.code.size()});
+    require(loop.lane != Lane::i64 || output.reduce != Reduce::squared_deviations,
+            "squared deviations don't exist for i64 lanes");
     require(output.strides.rank() == rank, "a loop over ", loop.extents, " has an output of strides ",
             output.strides);
     for (int d = 0; d < rank; ++d) {
@@ -144,7 +146,7 @@ void store_identities(const Loop& loop, std::span<void* const> outputs) {
     const LoopOutput& output = loop.outputs[o];
     if (output.reduce == Reduce::none) continue;
     const Reducer& reducer = find_reducer(loop.lane, output.reduce);
-    alignas(kVectorBytes) std::byte accumulator[2 * sizeof(double)], result[sizeof(double)];
+    alignas(kVectorBytes) std::byte accumulator[kMostPlanes * sizeof(double)], result[sizeof(double)];
     reducer.clear(accumulator, 1, 1);
     reducer.finish(accumulator, 1, 1, result);
     Shape kept = loop.extents;
@@ -227,7 +229,7 @@ std::string to_string(const Loop& loop) {
     if (instruction.code == Code::index) out << ' ' << int(instruction.dim);
     out << '\n';
   }
-  constexpr std::string_view reductions[] = {"", "sum of ", "max of ", "min of "};
+  constexpr std::string_view reductions[] = {"", "sum of ", "max of ", "min of ", "squared deviations of "};
   for (std::size_t i = 0; i < loop.outputs.size(); ++i) {
     const LoopOutput& output = loop.outputs[i];
     out << "  out" << i << ": " << reductions[std::size_t(output.reduce)] << to_text(output.value, loop.lane)

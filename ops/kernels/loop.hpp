@@ -23,7 +23,13 @@ namespace tapestry::kernels {
 /// What an element is while it is computed with, whatever the dtypes it is loaded from and stored to.
 enum class Lane : std::uint8_t { f32, f64, i64 };
 
-enum class Reduce : std::uint8_t { none, sum, max, min };
+enum class Reduce : std::uint8_t {
+  none,
+  sum,
+  max,
+  min,
+  squared_deviations,  ///< from the mean, their sum; not in i64 lanes, and by no instruction
+};
 
 /// Comparisons, logic and is_finite give 1 or 0. i64 lanes wrap around, divide towards zero, x / 0 = 0, and
 /// have none of the transcendental functions.
@@ -47,7 +53,7 @@ enum class Code : std::uint8_t {
 // clang-format on
 
 std::string_view name_of(Code code);
-/// The instruction that reduces rows as an output reduces dimensions; not for Reduce::none.
+/// The instruction that reduces rows as an output reduces dimensions; for sums, maxima and minima.
 Code row_code(Reduce reduce);
 /// Operands it takes: 0 to 3.
 int arity_of(Code code);
@@ -81,7 +87,8 @@ struct LoopInput {
 
 /// Stored for each element (Reduce::none), or reduced over the dimensions where the stride is 0. Strides are
 /// in elements; no two of the stored elements may share a place. The sum of nothing is 0, the maximum of
-/// nothing is -infinity or the lowest integer.
+/// nothing is -infinity or the lowest integer. Squared deviations are as accurate as in two passes; they are
+/// NaN if an element is infinite, and those of equal elements are 0.
 ///
 /// Or for each row: once for all of a row's elements, whose strides are 0.
 ///

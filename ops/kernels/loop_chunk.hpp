@@ -57,6 +57,7 @@ class Chunk {
   void reduce(const ReducedOutput& reduced);
   void clear_panels();
   void gather_panels();
+  void flush();
   void gather(const ReducedOutput& reduced, std::byte* accumulators, std::int64_t first) const;
 
   const LoopPlan& plan_;

@@ -19,6 +19,7 @@ bool Lowering::run() {
   count_uses();
   for (std::size_t i = 0; i < loop_.code.size(); ++i) lower_instruction(i);
   for (std::size_t o = 0; o < loop_.outputs.size(); ++o) lower_output(o);
+  share_moments();
   if (plan_.assembles) gather_segments();
   find_clashes();
   return place();

@@ -71,6 +71,7 @@ class Lowering {
   bool can_be_direct(std::size_t o) const;
   void lower_output(std::size_t o);
   void lower_reduction(std::size_t o);
+  void share_moments();
   void find_clashes();
   bool place();
 

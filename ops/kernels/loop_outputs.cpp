@@ -1,6 +1,8 @@
 // What becomes of a loop's results: stored as they are computed, converted at the end of a block, or reduced.
 #include <tapestry/ops/kernels/loop_lowering.hpp>
 
+#include <algorithm>
+
 namespace tapestry::kernels {
 
 /// Outputs that the instruction whose result they are can write itself.
@@ -90,6 +92,28 @@ void Lowering::lower_reduction(std::size_t o) {
   plan_.reduceds.push_back(reduced);
 }
 
+/// Sums of f32 whose squared deviations are gathered, too, come from the same accumulators. (Those of f64 are
+/// more exact by themselves.)
+void Lowering::share_moments() {
+  if (loop_.lane != Lane::f32) return;
+  const MomentReducers& moments = find_moments(loop_.lane);
+  const auto has_deviations = [&](const ReducedOutput& reduced) {
+    return reduced.reducer == &moments.squared_deviations;
+  };
+  std::ranges::stable_partition(plan_.reduceds, has_deviations);
+  for (ReducedOutput& sum : plan_.reduceds) {
+    if (sum.reducer != &find_reducer(loop_.lane, Reduce::sum)) continue;
+    const auto same = [&](const ReducedOutput& other) {
+      return has_deviations(other) && other.slot == sum.slot && other.level == sum.level &&
+             other.strides == sum.strides;
+    };
+    const auto found = std::ranges::find_if(plan_.reduceds, same);
+    if (found == plan_.reduceds.end()) continue;
+    sum.shares = int(found - plan_.reduceds.begin());
+    sum.reducer = &moments.sum;
+  }
+}
+
 /// Inputs that are read after an output was written, and could be the same memory.
 void Lowering::find_clashes() {
   for (FullOutput& full : plan_.fulls) {
@@ -111,6 +135,10 @@ bool Lowering::place() {
   }
   Region scratch;
   for (ReducedOutput& reduced : plan_.reduceds) {
+    if (reduced.shares >= 0) {
+      reduced.offset = plan_.reduceds[std::size_t(reduced.shares)].offset;
+      continue;
+    }
     const std::int64_t bytes = reduced.accumulators * reduced.reducer->bytes * reduced.reducer->planes;
     reduced.offset = (reduced.in_block ? arena : scratch).take(bytes);
   }

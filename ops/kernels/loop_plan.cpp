@@ -16,12 +16,16 @@ constexpr std::int64_t kMostChunks = 128;
 // partial results stay a small part of the work.
 constexpr std::int64_t kLeastElements = 4096;
 constexpr std::int64_t kLeastReduced = 16;
+// The same where squared deviations are gathered, whose partial results are larger, and parts of what there
+// is.
+constexpr std::int64_t kLeastDeviating = 512;
+constexpr std::int64_t kPartsDeviating = 16;
 // Accumulators of columns that a chunk has, about: they are gone over again and again.
 constexpr std::int64_t kMostColumns = 8192;
 // Loops over so much memory find little of it in a cache next time. A store to memory that isn't there reads
 // it first, unless it goes past the caches.
 constexpr std::int64_t kStreamBytes = 32 * 1024 * 1024;
-constexpr std::int64_t kReadOnlyBlock = 32 * 1024;
+constexpr std::int64_t kReadOnlyBlock = 128 * 1024;
 // What a block's operands should take together: two thirds of a common L1 cache.
 constexpr std::int64_t kBlockBytes = 32 * 1024;
 // Rows that a block should have at least, for what is computed once a row, and for what is summed over rows;
@@ -61,6 +65,11 @@ std::int64_t weight_of(Code code) {
     default:
       return 1;
   }
+}
+
+bool deviates(const Loop& loop) {
+  return std::ranges::any_of(
+      loop.outputs, [](const LoopOutput& output) { return output.reduce == Reduce::squared_deviations; });
 }
 
 std::int64_t inner_elements(const LoopPlan& plan, int dim) {
@@ -165,6 +174,9 @@ void cut_into_chunks(LoopPlan& plan, const Geometry& geometry, std::int64_t weig
       if (reduced[std::size_t(d)] != reducing || d >= plan.row) continue;
       std::int64_t least = ceil_div(kLeastElements, inner_elements(plan, d));
       if (reducing) least = std::max(least, kLeastReduced);
+      if (reducing && deviates(plan.loop)) {
+        least = std::max(least, std::min(plan.extents[std::size_t(d)] / kPartsDeviating, kLeastDeviating));
+      }
       cut(plan, d, wanted, least);
       wanted = ceil_div(wanted, plan.parts[std::size_t(d)]);
     }
@@ -206,6 +218,9 @@ bool assemble_segments(LoopPlan& plan) {
     for (Segment::Output& output : segment.outputs) {
       const auto full = std::ranges::find(plan.fulls, output.slot, &FullOutput::slot);
       if (full == plan.fulls.end() || !full->direct || !full->streams) continue;
+      // What is reduced after the segment is read once more.
+      if (std::ranges::find(plan.reduceds, output.slot, &ReducedOutput::slot) != plan.reduceds.end())
+        continue;
       if (output.to != To::element && (output.to != To::bf16 || !cpu_multiplies_bf16())) continue;
       output.streams = full->in_segment = true;
     }
@@ -229,6 +244,7 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   plan.row_elements = elements_of_row(plan.loop);
   std::int64_t weight = std::int64_t(plan.loop.inputs.size() + plan.loop.outputs.size());
   for (const Instruction& instruction : plan.loop.code) weight += weight_of(instruction.code);
+  if (deviates(loop)) ++weight;
   cut_into_chunks(plan, geometry, weight);
 
   const auto full_size = [&](const Shape& strides) { return std::ranges::find(strides, 0) == strides.end(); };
@@ -244,8 +260,10 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   std::int64_t operands = plan.value_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
   for (const FullOutput& full : plan.fulls) operands += full.direct;
-  elements = std::clamp<std::int64_t>(kBlockBytes / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes),
-                                      256, 4096);
+  // Where squared deviations are gathered, what they are gathered in is in that cache, too.
+  const bool shares = deviates(loop) && geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
+  elements = std::clamp<std::int64_t>(
+      kBlockBytes / (shares ? 2 : 1) / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes), 256, 4096);
   if (plan.loop.row) {
     const bool sums = std::ranges::any_of(plan.loop.outputs, [](const LoopOutput& output) {
       return output.reduce != Reduce::none && !output.per_row;
@@ -274,7 +292,9 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
 std::optional<LoopPlan> make_plan(const Loop& loop, Use use) {
   // Segments add up in another order than sweeps do, and where the CPU rounds to bf16 subnormal numbers are
   // 0.
-  const auto differs = [](const LoopOutput& o) { return o.reduce == Reduce::sum || o.dtype == DType::bf16; };
+  const auto differs = [](const LoopOutput& o) {
+    return o.reduce == Reduce::sum || o.reduce == Reduce::squared_deviations || o.dtype == DType::bf16;
+  };
   const bool may_differ = loop.row || std::ranges::any_of(loop.outputs, differs);
   const bool few = loop.extents.elements() <= kFewElements;
   return plan_of(loop, assembles() && (use == Use::often || may_differ || !few));

@@ -146,6 +146,7 @@ struct ReducedOutput {
   bool panel = false;
   std::int64_t offset = 0;
   std::int64_t accumulators = 0;
+  int shares = -1;                ///< the number of the one whose accumulators it has, an earlier one
   Extents accumulator_strides{};  ///< 0 for reduced dimensions
   std::int64_t parts = 1;         ///< chunks that contribute to a result
 };

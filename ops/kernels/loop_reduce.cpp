@@ -2,6 +2,7 @@
 // block to block sums of f32 are held in f64, and sums of f64 with their rounding errors (Knuth's two-sum).
 // So the error stays below that of pairwise summation, and infinities and NaN come through.
 #include <tapestry/ops/kernels/loop_tables.hpp>
+#include <tapestry/ops/kernels/rows_ahead.hpp>
 #include <tapestry/ops/kernels/targets.hpp>
 
 #include <algorithm>
@@ -220,16 +221,18 @@ struct Kernel {
     }
   }
 
-  /// The same for at most four rows into a panel. Row by row: that is how memory likes to be read.
+  /// The same for at most four rows into a panel. If there are four more they are asked for meanwhile.
   static void gather_panel(const T* from, std::int64_t rows, std::int64_t stride, std::int64_t width,
-                           bool is_first, T* panel) {
+                           bool is_first, bool has_next, T* panel) {
     const hn::ScalableTag<T> d;
     const std::int64_t lanes = std::int64_t(hn::Lanes(d));
     const auto nothing = hn::Set(d, identity<T, reduce>());
     const T* r1 = from + (rows > 1 ? stride : 0);
     const T* r2 = from + (rows > 2 ? 2 * stride : 0);
     const T* r3 = from + (rows > 3 ? 3 * stride : 0);
+    RowsAhead<T> ahead(has_next ? from + 4 * stride : nullptr, stride, width, lanes);
     const auto gather_rows = [&](const auto& load, std::int64_t i) HWY_ATTR {
+      ahead.fetch();
       const auto v0 = load(from + i), v1 = rows > 1 ? load(r1 + i) : nothing;
       const auto v2 = rows > 2 ? load(r2 + i) : nothing, v3 = rows > 3 ? load(r3 + i) : nothing;
       const auto all = gather<reduce>(gather<reduce>(v0, v1), gather<reduce>(v2, v3));
@@ -265,7 +268,7 @@ struct Kernel {
             HWY_ALIGN T partial[kPanel];
             for (std::int64_t r = 0; r < run; r += 4) {
               gather_panel(from + i + r * columns, std::min<std::int64_t>(run - r, 4), columns, width, r == 0,
-                           partial);
+                           r + 8 <= rows, partial);
             }
             put_panel(partial, 1, 0, width, to + i, plane);
           }
@@ -287,7 +290,8 @@ struct Kernel {
   }
 
   static constexpr Reducer reducer() {
-    return {std::int64_t(sizeof(Held)), How::kPlanes, &clear, &by_rows, &by_columns, &combine, &finish};
+    return {
+        std::int64_t(sizeof(Held)), How::kPlanes, &clear, &by_rows, &by_columns, &combine, &finish, nullptr};
   }
 };
 
@@ -311,6 +315,7 @@ HWY_AFTER_NAMESPACE();
 namespace tapestry::kernels {
 HWY_EXPORT(reducer_for);
 const Reducer& find_reducer(Lane lane, Reduce reduce) {
+  if (reduce == Reduce::squared_deviations) return find_moments(lane).squared_deviations;
   return HWY_DYNAMIC_DISPATCH(reducer_for)(lane, reduce);
 }
 }  // namespace tapestry::kernels

@@ -67,6 +67,14 @@ void Chunk::clear_panels() {
   }
 }
 
+void Chunk::flush() {
+  gather_panels();
+  for (const ReducedOutput& reduced : plan_.reduceds) {
+    if (!reduced.in_block && reduced.reducer->flush)
+      reduced.reducer->flush(accumulators_ + reduced.offset, reduced.accumulators);
+  }
+}
+
 void Chunk::gather_panels() {
   for (const ReducedOutput& reduced : plan_.reduceds) {
     if (!reduced.panel) continue;
@@ -91,6 +99,7 @@ void Chunk::reduce(const ReducedOutput& reduced) {
   }
   gather(reduced, accumulators, first);
   if (!reduced.in_block) return;
+  if (reduced.reducer->flush) reduced.reducer->flush(accumulators, reduced.accumulators);
   Extents low = at_, high{};
   for (int d = 0; d < plan_.rank; ++d) {
     const auto i = std::size_t(d);

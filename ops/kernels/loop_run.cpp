@@ -84,7 +84,7 @@ void Chunk::run(std::byte* accumulators) {
       block();
     }
   } while (next_outer());
-  gather_panels();
+  flush();
   if (plan_.streams) flush_streams();
   for (const ReducedOutput& reduced : plan_.reduceds) {
     if (!reduced.in_block && reduced.parts == 1)

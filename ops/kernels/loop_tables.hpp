@@ -49,10 +49,11 @@ using Iota = void (*)(std::int64_t first, std::int64_t row_stride, std::int64_t 
 Iota find_iota(Lane lane);
 
 /// How values are gathered into accumulators, one for each position that a reduction keeps. A sum of f32 is
-/// held in f64; a sum of f64 as a sum and what rounding lost of it, `plane` positions further on.
+/// held in f64; a sum of f64 as a sum and what rounding lost of it, `plane` positions further on; squared
+/// deviations with what it takes to move them to another mean.
 struct Reducer {
   std::int64_t bytes;   ///< an accumulator takes in each plane
-  std::int64_t planes;  ///< 1, or 2
+  std::int64_t planes;  ///< 1 to kMostPlanes
   void (*clear)(void* accumulators, std::int64_t count, std::int64_t plane);
   /// accumulators[row] gathers a row of the block.
   void (*by_rows)(const void* block, std::int64_t rows, std::int64_t columns, void* accumulators,
@@ -64,7 +65,17 @@ struct Reducer {
   void (*combine)(void* accumulators, const void* others, std::int64_t count, std::int64_t plane);
   /// The results as a block.
   void (*finish)(const void* accumulators, std::int64_t count, std::int64_t plane, void* block);
+  /// Before all accumulators are combined or finished, if they gather in runs.
+  void (*flush)(void* accumulators, std::int64_t count) = nullptr;
 };
 const Reducer& find_reducer(Lane lane, Reduce reduce);
+inline constexpr std::int64_t kMostPlanes = 9;
+
+/// Accumulators of squared deviations know the sum, too: `sum` gathers nothing and finishes it from them.
+struct MomentReducers {
+  Reducer squared_deviations, sum;
+};
+/// For lanes of f32 and f64.
+const MomentReducers& find_moments(Lane lane);
 
 }  // namespace tapestry::kernels

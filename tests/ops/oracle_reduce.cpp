@@ -26,10 +26,16 @@ Var biased_std(const Operand& x, const Axes& axes, bool keep_dims) { return stdd
 const std::pair<std::string_view, Axes> kAxes[] = {{"all", {}},  {"axis0", 0},       {"axis1", 1},
                                                    {"last", -1}, {"axes02", {0, 2}}, {"axes_listed", {2, 1}}};
 
-const std::pair<std::string_view, Reduction> kReductions[] = {
-    {"sum", sum},        {"mean", mean}, {"prod", prod},
-    {"max", max},        {"min", min},   {"var", biased_var},
-    {"std", biased_std}, {"norm", norm}, {"logsumexp", logsumexp}};
+const std::pair<std::string_view, Reduction> kReductions[] = {{"sum", sum},
+                                                              {"mean", mean},
+                                                              {"prod", prod},
+                                                              {"max", max},
+                                                              {"min", min},
+                                                              {"var", biased_var},
+                                                              {"std", biased_std},
+                                                              {"norm", norm},
+                                                              {"logsumexp", logsumexp},
+                                                              {"squared_deviations", squared_deviations}};
 
 void add_floating(Table& t) {
   for (const auto& [name, op] : kReductions) {
@@ -67,6 +73,7 @@ void add_edges(Table& t) {
   }
   t.add("var", {"far"}, over(biased_var, 1));
   t.add("std", {"far"}, over(biased_std, 1));
+  t.add("squared_deviations", {"far"}, over(squared_deviations, 1));
   t.add("var/constant", over(biased_var, 1));
   t.add("std/constant", over(biased_std, 1));
   t.add("var/unbiased", [](const Inputs& x) { return var(x[0], 1, false, 1); });

@@ -242,6 +242,27 @@ Number total(const Approximate& x, std::span<const std::size_t> of, DType dtype)
   return {value, error + rounding(dtype, std::abs(value) + error)};
 }
 
+Number squared_deviations(const Approximate& x, std::span<const std::size_t> of, DType dtype) {
+  double sum = 0, mean_error = 0, largest = 0;
+  for (const std::size_t i : of) {
+    sum += x.value[i];
+    mean_error += x.error[i];
+    largest = std::max(largest, std::abs(x.value[i]) + x.error[i]);
+  }
+  const double n = double(of.size()), u = roundoff(dtype == DType::bf16 ? DType::f32 : dtype);
+  const double mean = sum / n;
+  double value = 0, error = 0;
+  for (const std::size_t i : of) {
+    // A pivot or a mean is rounded, too.
+    const double off = x.error[i] + mean_error / n + 8 * u * largest, deviation = std::abs(x.value[i] - mean);
+    value += deviation * deviation;
+    error += off * (2 * deviation + off);
+  }
+  if (of.empty()) return {0, 0};
+  error += u * (n + 8) * 2 * (value + error);
+  return {value, error + rounding(dtype, value + error)};
+}
+
 Number extreme(const Approximate& x, std::span<const std::size_t> of, double sign) {
   double value = -kInfinity, high = -kInfinity, low = -kInfinity;
   for (const std::size_t i : of) {
@@ -313,14 +334,17 @@ bool pointwise(std::string_view op, Approximate& y, std::span<const Approximate*
 }
 
 bool reduce(std::string_view op, Approximate& y, std::span<const Approximate* const> x, const Fields&) {
-  if (op != "sum" && op != "max" && op != "min" && op != "argmax" && op != "argmin") return false;
+  if (op != "sum" && op != "squared_deviations" && op != "max" && op != "min" && op != "argmax" &&
+      op != "argmin")
+    return false;
   const auto groups = members(x[0]->type.shape, y.type.shape);
   for (std::size_t i = 0; i < groups.size(); ++i) {
-    const Number out = op == "sum"      ? total(*x[0], groups[i], y.type.dtype)
-                       : op == "max"    ? extreme(*x[0], groups[i], 1)
-                       : op == "min"    ? extreme(*x[0], groups[i], -1)
-                       : op == "argmax" ? place(*x[0], groups[i], 1)
-                                        : place(*x[0], groups[i], -1);
+    const Number out = op == "sum"                  ? total(*x[0], groups[i], y.type.dtype)
+                       : op == "squared_deviations" ? squared_deviations(*x[0], groups[i], y.type.dtype)
+                       : op == "max"                ? extreme(*x[0], groups[i], 1)
+                       : op == "min"                ? extreme(*x[0], groups[i], -1)
+                       : op == "argmax"             ? place(*x[0], groups[i], 1)
+                                                    : place(*x[0], groups[i], -1);
     y.value[i] = out.value;
     y.error[i] = std::isnan(out.error) ? kInfinity : out.error;
   }

@@ -68,8 +68,9 @@ std::string settings(std::string_view op, const Fields& f) {
     return std::string(f.number(name) != 0 ? "true" : "false");
   };
   const auto axes = [&] { return text("Axes", braces(f.shape("axes"))); };
-  static const std::set<std::string_view> kReductions = {"sum", "mean", "prod",   "max",    "min",      "all",
-                                                         "any", "norm", "argmax", "argmin", "logsumexp"};
+  static const std::set<std::string_view> kReductions = {
+      "sum", "mean", "prod",   "max",    "min",       "all",
+      "any", "norm", "argmax", "argmin", "logsumexp", "squared_deviations"};
   if (kReductions.contains(op)) return axes() + ", kKeepDims";
   if (op == "var" || op == "std") return text(axes(), ", kKeepDims, ", num("correction"));
   if (op == "reshape" || op == "broadcast_to" || op == "sum_to") return shape(f.shape("shape"));

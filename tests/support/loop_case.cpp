@@ -206,6 +206,16 @@ void store_per_row(Generator& random, Loop& loop) {
   }
 }
 
+/// The sum and the squared deviations of the same values, which are gathered together.
+void add_moments(Generator& random, Loop& loop) {
+  const auto reduces = [](const LoopOutput& output) { return output.reduce == Reduce::sum; };
+  const auto sum = std::ranges::find_if(loop.outputs, reduces);
+  if (sum == loop.outputs.end() || loop.lane == Lane::i64) return;
+  LoopOutput squares = *sum;
+  squares.reduce = Reduce::squared_deviations;
+  loop.outputs.insert(random() % 2 ? loop.outputs.begin() : loop.outputs.end(), squares);
+}
+
 }  // namespace
 
 Loop random_loop(Generator& random) {
@@ -230,7 +240,8 @@ Loop random_loop(Generator& random) {
     LoopOutput output{.value = random_operand(random, loop), .dtype = dtype()};
     Shape kept = loop.extents;
     if (random() % 2) {
-      output.reduce = one_of(random, {Reduce::sum, Reduce::sum, Reduce::max, Reduce::min});
+      output.reduce = one_of(random, {Reduce::sum, Reduce::sum, Reduce::max, Reduce::min,
+                                      loop.lane == Lane::i64 ? Reduce::sum : Reduce::squared_deviations});
       // Rounding makes the integer part of a sum uncertain.
       if (loop.lane != Lane::i64 && !is_floating(output.dtype)) output.dtype = DType::f64;
       for (int d = 0; d < rank; ++d) {
@@ -243,6 +254,7 @@ Loop random_loop(Generator& random) {
     }
     loop.outputs.push_back(output);
   }
+  if (random() % 4 == 0) add_moments(random, loop);
   if (loop.row) store_per_row(random, loop);
   return loop;
 }
@@ -289,7 +301,8 @@ std::string difference(const LoopCase& one, const std::vector<Storage>& outputs)
       const long double want = converted(raw, loop.lane, output.dtype);
       const long double got = load_naively(output.dtype, outputs[o].data(), expected[o].offsets[i]);
       if (want == got || (std::isnan(want) && std::isnan(got))) continue;
-      if (output.reduce == Reduce::sum && loop.lane != Lane::i64 && std::isfinite(want)) {
+      const bool sums = output.reduce == Reduce::sum || output.reduce == Reduce::squared_deviations;
+      if (sums && loop.lane != Lane::i64 && std::isfinite(want)) {
         const double epsilon = loop.lane == Lane::f32 ? 0x1p-23 : 0x1p-52;
         const double storage = output.dtype == DType::bf16  ? 0x1p-8
                                : output.dtype == DType::f32 ? 0x1p-23

@@ -53,6 +53,23 @@ void gather(Reduce reduce, long double value, std::int64_t offset, NaiveResult& 
   }
 }
 
+/// Once all values are known. Rounding is relative to the result and, squared, to the values themselves.
+template <class T>
+void square_deviations(const std::map<std::int64_t, std::vector<long double>>& all, NaiveResult& result) {
+  for (const auto& [offset, values] : all) {
+    long double sum = 0, squares = 0, largest = 0;
+    for (const long double value : values) sum += value;
+    const long double n = (long double)(values.size()), mean = sum / n;
+    for (const long double value : values) {
+      squares += (value - mean) * (value - mean);
+      largest = std::max(largest, std::abs(value));
+    }
+    result.offsets.push_back(offset);
+    result.values.push_back(squares);
+    result.magnitudes.push_back(squares + n * largest * largest * std::numeric_limits<T>::epsilon());
+  }
+}
+
 template <class T>
 T reduce_row(Code code, std::span<const T> row) {
   if constexpr (std::is_integral_v<T>) {
@@ -80,6 +97,7 @@ template <class T>
 std::vector<NaiveResult> evaluate(const Loop& loop, std::span<const void* const> inputs) {
   std::vector<NaiveResult> results(loop.outputs.size());
   std::vector<std::map<std::int64_t, std::size_t>> places(loop.outputs.size());
+  std::vector<std::map<std::int64_t, std::vector<long double>>> deviating(loop.outputs.size());
   const int rank = loop.extents.rank();
   const std::int64_t elements = loop.extents.elements();
   std::int64_t row_elements = 1;
@@ -122,6 +140,8 @@ std::vector<NaiveResult> evaluate(const Loop& loop, std::span<const void* const>
     if (output.reduce == Reduce::none) {
       results[o].offsets.push_back(offset);
       results[o].values.push_back(value);
+    } else if (output.reduce == Reduce::squared_deviations) {
+      deviating[o][offset].push_back(value);
     } else {
       gather<T>(output.reduce, value, offset, results[o], places[o]);
     }
@@ -140,6 +160,9 @@ std::vector<NaiveResult> evaluate(const Loop& loop, std::span<const void* const>
     for (std::size_t o = 0; o < loop.outputs.size(); ++o) {
       for (std::size_t e = 0; e < (loop.outputs[o].per_row ? 1 : at.size()); ++e) store(o, e);
     }
+  }
+  if constexpr (!std::is_integral_v<T>) {
+    for (std::size_t o = 0; o < results.size(); ++o) square_deviations<T>(deviating[o], results[o]);
   }
   return results;
 }

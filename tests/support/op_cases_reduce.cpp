@@ -42,6 +42,32 @@ void reduce_edge(OpTable& t, std::string_view op, std::string_view name, const R
          {std::move(gradient)});
 }
 
+/// Columns of so many rows, far from 0 or with a first row unlike the others, against the definition.
+void add_columns_of(OpTable& t, const Reduction& spread) {
+  const Reference definition = [](std::span<const Tensor> x) {
+    const std::int64_t rows = x[0].shape()[0], columns = x[0].shape()[1];
+    Tensor y(DType::f64, {columns});
+    for (std::int64_t c = 0; c < columns; ++c) {
+      long double sum = 0, squares = 0;
+      for (std::int64_t r = 0; r < rows; ++r) sum += x[0].at(r * columns + c);
+      for (std::int64_t r = 0; r < rows; ++r) {
+        const long double apart = x[0].at(r * columns + c) - sum / rows;
+        squares += apart * apart;
+      }
+      y.mutable_values<double>()[std::size_t(c)] = double(squares);
+    }
+    return y;
+  };
+  for (const std::int64_t rows : {1, 2, 7, 9, 30}) {
+    Tensor x = signed_values({rows, 3});
+    for (std::int64_t r = 0; r < rows; ++r) x.mutable_values<double>()[std::size_t(r * 3)] += 64;
+    x.mutable_values<double>()[1] = 50;
+    t.add(
+        "squared_deviations", text(rows, " rows"),
+        [=](std::span<const Var> v) { return spread(v[0], 0, false); }, {std::move(x)}, definition);
+  }
+}
+
 void add_softmax(OpTable& t) {
   const std::pair<std::string_view, Var (*)(const Operand&, int)> ops[] = {{"softmax", softmax},
                                                                            {"log_softmax", log_softmax}};
@@ -99,6 +125,10 @@ void add_reduce_cases(OpTable& t) {
       t, "var", [](const Var& x, const Axes& a, bool keep) { return var(x, a, keep, 1); }, apart,
       "unbiased, ");
   reduce_cases(t, "std", unbiased, apart);
+  const auto spread = [](const Var& x, const Axes& a, bool keep) { return squared_deviations(x, a, keep); };
+  reduce_cases(t, "squared_deviations", spread, apart);
+  single_cases(t, "squared_deviations", spread, apart);
+  add_columns_of(t, spread);
 
   const double inf = std::numeric_limits<double>::infinity();
   reduce_edge(t, "sum", "huge", total, doubles({1e300, inf}, {2}), {1, 1});
@@ -106,6 +136,8 @@ void add_reduce_cases(OpTable& t) {
   reduce_edge(t, "max", "ties", largest, doubles({1.0, 3, 3, -inf, -inf, -inf}, {2, 3}), {0, 1, 0, 1, 0, 0});
   reduce_edge(t, "min", "ties", smallest, doubles({1.0, 1, 3, inf, inf, inf}, {2, 3}), {1, 0, 0, 1, 0, 0});
   reduce_edge(t, "prod", "zeros", product, doubles({2, 0, 3, 0, 0, 5}, {2, 3}), {0, 6, 0, 0, 0, 0});
+  reduce_edge(t, "squared_deviations", "far out", spread, doubles({1e8, 1e8 + 1, 1e8 + 5}, {3}), {-4, -2, 6});
+  reduce_edge(t, "squared_deviations", "constant", spread, doubles({7.0, 7, 7}, {3}), {0, 0, 0});
   reduce_edge(t, "var", "constant", biased, doubles({7.0, 7, 7}, {3}), {0, 0, 0});
   reduce_edge(t, "var", "one element", biased, doubles({7.0}, {1}), {0});
   reduce_edge(t, "std", "constant", unbiased, doubles({7.0, 7, 7}, {3}), {0, 0, 0});

@@ -130,6 +130,7 @@ const std::vector<Kind>& kinds() {
       {"logsumexp", "f", 2, [](M m) { return reduced(m, logsumexp); }},
       {"prod", "f", 1, [](M m) { return prod(tanh(m.x()) + 1, axes_of(m), m.chance(0.5)); }},
       {"var", "f", 2, [](M m) { return var(m.x(), axes_of(m), m.chance(0.5), m.chance(0.3) ? 1 : 0); }},
+      {"squared_deviations", "f", 1, [](M m) { return reduced(m, squared_deviations) * 0.25; }},
       {"stddev", "f", 1, [](M m) { return stddev(m.x(), axes_of(m), m.chance(0.5)); }},
       {"argmax", "f", 1, [](M m) { return cast(argmax(m.x(), axes_of(m), m.chance(0.5)), m.base()) * 0.1; }},
       {"centred by mean", "f", 4, [](M m) { return spread_back(m, mean); }},

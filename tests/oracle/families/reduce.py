@@ -55,6 +55,7 @@ SMOOTH = {
     "min": pick(np.argmin),
     "var": over(lambda x: x.var(-1, correction=0)),
     "std": over(lambda x: x.std(-1, correction=0)),
+    "squared_deviations": over(lambda x: x.var(-1, correction=0) * x.shape[-1]),
     "norm": over(lambda x: torch.linalg.vector_norm(x, dim=-1)),
     "logsumexp": over(lambda x: torch.logsumexp(x, -1)),
 }
@@ -122,6 +123,7 @@ def edges(cases):
         return ((x - x.mean(1, keepdim=True)) ** 2).mean(1)
     cases.add("var/far", two_passes, far, axes=[1])
     cases.add("std/far", lambda x: two_passes(x).sqrt(), far, axes=[1])
+    cases.add("squared_deviations/far", lambda x: two_passes(x) * 4, far, axes=[1])
     cases.add("var/constant", lambda x: SMOOTH["var"](x, [1]), np.full((2, 3), 0.75), axes=[1])
     cases.add("std/constant", lambda x: SMOOTH["std"](x, [1]), np.full((2, 3), 0.75), axes=[1], order=1,
               note="the gradient is 0")
