@@ -7,10 +7,9 @@
 namespace tapestry::kernels {
 namespace {
 
-// Loops of so many steps or more over so much memory wait for it less if it is asked for early: what the
+// Loops of so many steps or more over much memory wait for it less if it is asked for early: what the
 // hardware fetches by itself stops while a block is computed on.
 constexpr std::size_t kFetchSteps = 3;
-constexpr std::int64_t kFetchBytes = 2 * 1024 * 1024;
 // In bytes. What the hardware fetches by itself ends with each page of memory.
 constexpr int kFetchAhead = 4096;
 // What of this block and the next stays in the first cache until the next is worked on.
@@ -60,7 +59,7 @@ void fetch_ahead(LoopPlan& plan, Fetching fetching) {
   const std::int64_t direct = std::ranges::count(plan.leaves, Leaf::Kind::direct, &Leaf::kind);
   std::int64_t elements = 1;
   for (int d = 0; d < plan.rank; ++d) elements *= plan.extents[std::size_t(d)];
-  if (direct * elements * plan.lane_bytes < kFetchBytes) return;
+  if (direct * elements * plan.lane_bytes < kMuchMemory) return;
   fetch_while_drawing(plan);
   plan.fetches = plan.steps.size() >= kFetchSteps;
   const auto streams =

@@ -261,7 +261,7 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
   for (const FullOutput& full : plan.fulls) operands += full.direct;
   // Where squared deviations are gathered, what they are gathered in is in that cache, too.
-  const bool shares = deviates(loop) && geometry.extents.elements() * plan.lane_bytes >= kFetchBytes;
+  const bool shares = deviates(loop) && geometry.extents.elements() * plan.lane_bytes >= kMuchMemory;
   elements = std::clamp<std::int64_t>(
       kBlockBytes / (shares ? 2 : 1) / (std::max<std::int64_t>(operands, 1) * plan.lane_bytes), 256, 4096);
   if (plan.loop.row) {

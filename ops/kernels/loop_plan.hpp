@@ -20,6 +20,9 @@
 
 namespace tapestry::kernels {
 
+/// Operands of so many bytes aren't in the caches that are near, and loops over them wait for memory.
+inline constexpr std::int64_t kMuchMemory = 2 * 1024 * 1024;
+
 using Extents = std::array<std::int64_t, kMaxRank>;
 
 /// The arena of a chunk in progress: slot pointers, repeated scalars, blocks.
