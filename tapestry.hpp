@@ -2,6 +2,7 @@
 #pragma once
 
 #include <tapestry/core/check_gradients.hpp>
+#include <tapestry/core/compile/epilogues.hpp>
 #include <tapestry/core/compile/memory_map.hpp>
 #include <tapestry/core/compile/order.hpp>
 #include <tapestry/core/compile/passes.hpp>
@@ -27,6 +28,7 @@
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/registry.hpp>
 #include <tapestry/core/remat.hpp>
+#include <tapestry/core/run/in_parts.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/core/run/profiler.hpp>
