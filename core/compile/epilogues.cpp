@@ -26,8 +26,12 @@ class Finder {
     }
   }
 
-  /// The loop that can take what task `t` makes.
-  std::optional<std::size_t> loop_for(std::size_t t) const {
+  /// A loop that can take what a kernel makes, so many rows at a time.
+  struct Taker {
+    std::size_t loop;
+    std::int64_t rows;
+  };
+  std::optional<Taker> taker_of(std::size_t t) const {
     const Task& kernel = tasks_[t];
     if (kernel.loop || kernel.writes.size() != 1) return {};
     const ValueId id = kernel.writes.front();
@@ -36,10 +40,10 @@ class Finder {
     const bool reads_state = std::ranges::any_of(kernel.reads, [&](ValueId operand) {
       return &graph_.op(storage_of(graph_, operand)) == &language::state;  // it may change until the loop
     });
-    if (reads_state || rows_of_part(graph_, id, bytes_) == 0) return {};
     const std::size_t reader = reader_[id] - 1;
-    if (!takes(tasks_[reader], id)) return {};
-    return reader;
+    if (reads_state || !takes(tasks_[reader], id)) return {};
+    const std::int64_t rows = rows_of_part(id);
+    return rows > 0 ? std::optional(Taker{reader, rows}) : std::nullopt;
   }
 
  private:
@@ -63,6 +67,14 @@ class Finder {
                                [](const auto& output) { return output.reduce == kernels::Reduce::none; });
   }
 
+  std::int64_t rows_of_part(ValueId id) const {
+    const Node& node = graph_.node(id);
+    if (!node.op->parts.rows) return 0;
+    std::vector<Type> types;
+    for (const ValueId input : graph_.inputs(id)) types.push_back(graph_.type(input));
+    return node.op->parts.rows(types, node.type, node.attrs, std::min(bytes_, kMostPartBytes));
+  }
+
   const Graph& graph_;
   const std::vector<Task>& tasks_;
   std::size_t bytes_;
@@ -72,22 +84,18 @@ class Finder {
 
 }  // namespace
 
-std::int64_t rows_of_part(const Graph& graph, ValueId id, std::size_t bytes) {
-  const Node& node = graph.node(id);
-  if (!node.op->parts.rows) return 0;
-  std::vector<Type> types;
-  for (const ValueId input : graph.inputs(id)) types.push_back(graph.type(input));
-  return node.op->parts.rows(types, node.type, node.attrs, std::min(bytes, kMostPartBytes));
-}
-
 Epilogues with_epilogues(const Graph& graph, const std::vector<Task>& tasks, std::size_t bytes) {
   const Finder finder(graph, tasks, bytes);
-  std::vector<std::optional<std::size_t>> kernel_of(tasks.size());
+  struct Kernel {
+    std::size_t task;
+    std::int64_t rows;
+  };
+  std::vector<std::optional<Kernel>> kernel_of(tasks.size());
   std::vector<bool> moved(tasks.size(), false);
   for (std::size_t t = 0; t < tasks.size(); ++t) {
-    const std::optional<std::size_t> loop = finder.loop_for(t);
-    if (!loop || kernel_of[*loop]) continue;
-    kernel_of[*loop] = t;
+    const auto taker = finder.taker_of(t);
+    if (!taker || kernel_of[taker->loop]) continue;
+    kernel_of[taker->loop] = {t, taker->rows};
     moved[t] = true;
   }
   Epilogues result;
@@ -96,8 +104,9 @@ Epilogues with_epilogues(const Graph& graph, const std::vector<Task>& tasks, std
     result.kept.push_back(t);
     Task& task = result.tasks.emplace_back(tasks[t]);
     if (!kernel_of[t]) continue;
-    const Task& kernel = tasks[*kernel_of[t]];
+    const Task& kernel = tasks[kernel_of[t]->task];
     task.in_parts = kernel.writes.front();
+    task.rows_of_part = kernel_of[t]->rows;
     task.reads.insert(task.reads.end(), kernel.reads.begin(), kernel.reads.end());
     task.nodes.insert(std::ranges::lower_bound(task.nodes, *task.in_parts), *task.in_parts);
   }

@@ -20,11 +20,8 @@ struct Epilogues {
 
 /// Of tasks in order, those with loops that became epilogues of kernels with results of at least `bytes`
 /// bytes. Each loop is the only reader of that result, reads it element by element, and reduces nothing. The
-/// kernel runs where the loop did.
+/// kernel runs where the loop did. How many rows a part has follows from the threads that there are
+/// now, and from `bytes` if these are fewer than is best; with 0 they are as few as can be, for tests.
 Epilogues with_epilogues(const Graph& graph, const std::vector<Task>& tasks, std::size_t bytes);
-
-/// Rows of the kernel's result that are made at once, for the threads that there are; 0 if the kernel makes
-/// no parts. Of `bytes`, or fewer than are worth it: with 0 as few as can be, for tests.
-std::int64_t rows_of_part(const Graph& graph, ValueId id, std::size_t bytes);
 
 }  // namespace tapestry

@@ -1,4 +1,5 @@
 #include <tapestry/core/compile/fuse.hpp>
+#include <tapestry/core/compile/recompute.hpp>
 #include <tapestry/core/language.hpp>
 
 #include <algorithm>
@@ -212,8 +213,18 @@ class Grouping {
         }
       }
       if (next == kNone || groups_[next].extents != groups_[g].extents) continue;
-      if (const std::optional<int> row = row_if_merged(g, next, g, next)) move(g, next, *row);
+      const std::optional<int> row = row_if_merged(g, next, g, next);
+      if (row && !would_be_tight(g, next, *row)) move(g, next, *row);
     }
+  }
+
+  /// Two loops, each with long rows, may be none together: all of both would be taken apart.
+  bool would_be_tight(std::uint32_t from, std::uint32_t to, int row) const {
+    Group both = groups_[to];
+    both.inputs.insert(groups_[from].inputs);
+    both.instructions += groups_[from].instructions;
+    both.row = row;
+    return is_tight(both);
   }
 
   static constexpr bool kWaiting = true;

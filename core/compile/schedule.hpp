@@ -5,6 +5,7 @@
 #include <tapestry/core/graph.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct Task {
   /// One of `reads` that is in memory nowhere: a kernel makes it in parts, each of which the loop takes while
   /// it is in cache. The kernel's operands follow the loop's inputs in `reads`.
   std::optional<ValueId> in_parts{};
+  std::int64_t rows_of_part = 0;  // of each part but the last
 };
 
 /// The value that a kernel makes in it, if one does.

@@ -137,15 +137,13 @@ struct Program::Impl {
                                   .in_place = wanted("in_place"),
                                   .views = wanted("views"),
                                   .epilogues = wanted("epilogues"),
-                                  .epilogue_bytes = epilogue_bytes(),
+                                  .epilogue_bytes = options.epilogue_bytes.value_or(kEpilogueBytes),
                                   .guard_outputs = options.require_finite});
     arena = allocate_arena(plan.arena_bytes);
     for (const ValueId id : graph.outputs) outputs.emplace_back(graph.type(id));
     bind();
     summarize();
   }
-
-  std::size_t epilogue_bytes() const { return options.epilogue_bytes.value_or(kEpilogueBytes); }
 
   void bind() {
     addresses.assign(graph.size(), nullptr);
@@ -174,8 +172,7 @@ struct Program::Impl {
       }
       if (task.in_parts) {
         const auto input = std::ranges::find(task.reads, *task.in_parts) - task.reads.begin();
-        step.in_parts = {&graph.node(*task.in_parts), rows_of_part(graph, *task.in_parts, epilogue_bytes()),
-                         std::size_t(input)};
+        step.in_parts = {&graph.node(*task.in_parts), task.rows_of_part, std::size_t(input)};
       }
       if (const std::optional<ValueId> made = made_by_kernel(task)) {
         step.node = &graph.node(*made);

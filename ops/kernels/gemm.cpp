@@ -61,6 +61,18 @@ Chunks cut(std::int64_t size, std::int64_t pieces, std::int64_t align) {
   return Chunks(size, (size + pieces - 1) / pieces, align);
 }
 
+/// One product of the batch.
+GemmTile whole_of(const GemmShape& s) {
+  return {.m = s.m,
+          .n = s.n,
+          .k = s.k,
+          .transpose_a = s.transpose_a,
+          .transpose_b = s.transpose_b,
+          .lda = s.transpose_a ? s.m : s.k,
+          .ldb = s.transpose_b ? s.k : s.n,
+          .ldc = s.n};
+}
+
 template <class T>
 void product(const GemmTile& tile, const T* a, const T* b, T* c) {
   if (tile.m == 1) return row_product(tile, a, b, c);
@@ -178,38 +190,23 @@ std::int64_t rows_of_part(const GemmShape& shape, std::size_t bytes, DType dtype
 
 template <class T>
 void gemm_rows(const GemmShape& shape, std::int64_t first, std::int64_t rows, const T* a, const T* b, T* c) {
-  const GemmShape s = merged(shape);
-  const GemmTile tile{.m = rows,
-                      .n = s.n,
-                      .k = s.k,
-                      .transpose_a = s.transpose_a,
-                      .transpose_b = s.transpose_b,
-                      .lda = s.transpose_a ? s.m : s.k,
-                      .ldb = s.transpose_b ? s.k : s.n,
-                      .ldc = s.n};
-  gemm_tile(tile, a + first * (s.transpose_a ? 1 : tile.lda), b, c);
+  GemmTile tile = whole_of(merged(shape));
+  tile.m = rows;
+  gemm_tile(tile, a + first * (tile.transpose_a ? 1 : tile.lda), b, c);
 }
 
 template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
   const GemmShape s = merged(shape);
   if (s.m == 0 || s.n == 0 || s.batch == 0) return;
-  const std::int64_t lda = s.transpose_a ? s.m : s.k, ldb = s.transpose_b ? s.k : s.n;
-  const GemmTile whole{.m = s.m,
-                       .n = s.n,
-                       .k = s.k,
-                       .transpose_a = s.transpose_a,
-                       .transpose_b = s.transpose_b,
-                       .lda = lda,
-                       .ldb = ldb,
-                       .ldc = s.n};
+  const GemmTile whole = whole_of(s);
   const auto run = [&](std::int64_t item, std::int64_t row, std::int64_t rows, std::int64_t column,
                        std::int64_t columns) {
     GemmTile t = whole;
     t.m = rows;
     t.n = columns;
-    gemm_tile(t, a + item * s.stride_a + row * (s.transpose_a ? 1 : lda),
-              b + item * s.stride_b + column * (s.transpose_b ? ldb : 1),
+    gemm_tile(t, a + item * s.stride_a + row * (s.transpose_a ? 1 : whole.lda),
+              b + item * s.stride_b + column * (s.transpose_b ? whole.ldb : 1),
               c + (item * s.m + row) * s.n + column);
   };
   const double work = operations(s);

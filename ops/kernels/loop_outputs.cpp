@@ -32,7 +32,7 @@ void Lowering::lower_output(std::size_t o) {
   if (!direct_outputs_.contains(o)) {
     const Value value = value_of(output.value);
     if (can_be_direct(o)) {
-      raise(value, level, int(o));
+      value.level == level ? emit(Code::copy, std::span(&value, 1), int(o)) : raise(value, level, int(o));
     } else {
       full.slot = raised(value, level).slot;
       full.store = find_store(loop_.lane, output.dtype);

@@ -8,6 +8,7 @@
 #include <tapestry/core/compile/plan.hpp>
 #include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/differentiate.hpp>
+#include <tapestry/core/registry.hpp>
 #include <tapestry/core/run/program.hpp>
 #include <tapestry/ops/activations.hpp>
 #include <tapestry/ops/functions.hpp>
@@ -228,6 +229,26 @@ BOOST_AUTO_TEST_CASE(steps_in_parts_allocate_nothing) {
   const std::size_t before = test::allocations();
   for (int i = 0; i < 20; ++i) program.run(arguments);
   BOOST_TEST(test::allocations() == before);
+}
+
+// Another answer would be another plan: other threads may change how many there are in the middle.
+BOOST_AUTO_TEST_CASE(how_many_rows_a_part_has_is_asked_once) {
+  static int asked = 0;
+  Op op = registry().at("matmul");
+  op.parts.rows = [](std::span<const Type>, const Type&, const Attrs&, std::size_t) -> std::int64_t {
+    return asked++ == 0 ? 5 : 0;
+  };
+  Tape tape;
+  const Tensor x = random_tensor({9, 12}, 1).to(DType::f32), g = random_tensor({9, 6}, 2).to(DType::f32);
+  const Var left = tape.input("x", x.type()), right = tape.input("g", g.type());
+  Program program =
+      compile(exp(emit(op, {left, right}, MatmulAttrs{.transpose_a = true})), {.epilogue_bytes = 0});
+  BOOST_REQUIRE(program.summary().tasks == 1U);
+  BOOST_REQUIRE(asked == 1);
+  Program whole = compile(exp(product(left, right)), {.without = {"epilogues"}});
+  program.run(std::array{x, g});
+  whole.run(std::array{x, g});
+  BOOST_TEST(identical(program.output(0), whole.output(0)));
 }
 
 // What reads an operand later must not find it overwritten by the loop.

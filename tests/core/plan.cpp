@@ -103,6 +103,28 @@ BOOST_AUTO_TEST_CASE(readers_of_one_value_that_were_recorded_apart_are_one_pass)
   BOOST_TEST(passes_over(shape, tape, {exp(a) + m, sin(b) + m}) == 2U);
 }
 
+// Each holds eight values of a row; both together couldn't be a loop, and all that is in them would be one of
+// its own.
+BOOST_AUTO_TEST_CASE(readers_of_one_value_that_hold_long_rows_stay_apart) {
+  const Shape shape{64, 8000};
+  Tape tape;
+  const Var a = tape.input("a", {DType::f32, shape}), b = tape.input("b", {DType::f32, shape});
+  const auto hold = [](const Var& x) {
+    std::vector<Var> waves{sin(x)};
+    Var product = waves.front();
+    for (int i = 1; i < 8; ++i) {
+      waves.push_back(sin(x * (i + 0.5)));
+      product = product * waves.back();
+    }
+    const Var all = sum(product, 1, true);
+    Var result = waves.front() / all;
+    for (int i = 1; i < 8; ++i) result = result + exp(waves[std::size_t(i)] / all);
+    return result;
+  };
+  const Var first = hold(b), second = hold(a) * b;
+  BOOST_TEST(passes_over(shape, tape, {first, second}) == 2U);
+}
+
 BOOST_AUTO_TEST_CASE(softmax_cross_entropy_and_its_gradient_are_one_pass) {
   Tape tape;
   const Var logits = tape.input("logits", {DType::f32, {1000, 10}});

@@ -54,6 +54,20 @@ BOOST_AUTO_TEST_CASE(a_single_row_depends_on_itself) {
   BOOST_TEST(difference(one, one.run()) == "");
 }
 
+// The reduction writes one of them itself; the other is a copy of a value for each row.
+BOOST_AUTO_TEST_CASE(two_outputs_have_the_same_value_of_each_row) {
+  for (const std::int64_t columns : {3, 100}) {
+    for (const std::int64_t rows : {1, 50}) {
+      Loop loop{.extents = {rows, columns}, .row = 1, .inputs = {{DType::f32, {columns, 1}}}};
+      loop.code = {{Code::row_max, in(0)}};
+      loop.outputs.assign(2, {res(0), DType::f32, Reduce::none, {1, 0}, true});
+      Generator random(9);
+      const LoopCase one(loop, random);
+      BOOST_TEST(difference(one, one.run()) == "");
+    }
+  }
+}
+
 // Up to 1,024 columns a lane adds up its share of the row, beyond that there are more partial sums: either
 // way an addition for every 16 columns, and a few to put lanes together, round.
 BOOST_AUTO_TEST_CASE(sums_of_rows_are_accurate_around_the_most_summed_columns) {

@@ -138,6 +138,7 @@ class Walk {
   void in_parts(const Task& task) const {
     const ValueId id = *task.in_parts;
     check(options_.epilogues && task.loop && graph_.op(id).parts.make, name(id), " is made in parts");
+    check(task.rows_of_part > 0, name(id), " is made in parts of no rows");
     check(plan_.places[id].kind == Kind::none, name(id), " is made in parts and has a place");
     const auto inputs = graph_.inputs(id);
     check(task.reads.size() == task.loop->inputs.size() + inputs.size() &&

@@ -26,8 +26,8 @@ struct Failure {
 };
 
 /// What was compared: elements; those with a bound that says something (1 % or better); nodes recorded, and
-/// how many graphs have an op, as recorded or in its definition; slices that are views
-/// in the plan; and results of kernels that are made in parts.
+/// how many graphs have an op, as recorded or in its definition; slices that are views in the plan, and
+/// results of kernels that are made in parts.
 struct Coverage {
   std::int64_t elements = 0, checked = 0, nodes = 0, views = 0, epilogues = 0;
   std::map<std::string_view, int> ops{};
