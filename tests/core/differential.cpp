@@ -86,12 +86,11 @@ BOOST_AUTO_TEST_CASE(random_graphs_agree_with_the_reference) {
   }
   BOOST_TEST_MESSAGE(coverage.checked << " of " << coverage.elements << " elements closely bounded, "
                                       << coverage.nodes << " nodes");
-  if (count < 1000 || first != 1) return;  // of other graphs less, now and then, may be covered
+  if (count < 1000 || first != 1) return;  // others cover less now and then: 83 % of elements
   BOOST_TEST(coverage.views >= 1000, coverage.views << " slices were views");
   BOOST_TEST(coverage.epilogues >= 200, coverage.epilogues << " results of kernels were made in parts");
-  // The bounds say something: of ten times a thousand graphs, with other seeds, for 83 % and more. And every
-  // op there is takes part.
-  BOOST_TEST(double(coverage.checked) > 0.8 * double(coverage.elements));
+  // The bounds say something, and every op there is takes part.
+  BOOST_TEST(double(coverage.checked) > 0.9 * double(coverage.elements));
   for (const Op* op : registry().all()) {
     BOOST_TEST(coverage.ops[op->name] >= 3, op->name << " is in " << coverage.ops[op->name] << " graphs");
     BOOST_TEST_MESSAGE(op->name << ' ' << coverage.ops[op->name]);
