@@ -73,6 +73,11 @@ class Graph {
     const Node& n = nodes_[id];
     return std::span(edges_).subspan(n.first_edge, n.arity) | std::views::transform(&Edge::input);
   }
+  std::vector<Type> input_types(ValueId id) const {
+    std::vector<Type> types;
+    for (const ValueId input : inputs(id)) types.push_back(type(input));
+    return types;
+  }
   ValueId input(ValueId id, int slot) const {
     return edges_[nodes_[id].first_edge + std::uint32_t(slot)].input;
   }

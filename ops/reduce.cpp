@@ -266,9 +266,8 @@ constexpr Op kSquaredDeviations{
     .loop = reduce_loop<kernels::Reduce::squared_deviations>};
 
 /// Are they the last axes, and few elements? Such rows lie in the first cache, where each loop has them at
-/// hand as often as it likes (core/compile/fuse.cpp); longer ones and columns are best read once.
+/// hand as often as it likes; longer ones and columns are best read once.
 bool are_short_rows(const Var& x, const Shape& axes) {
-  constexpr std::int64_t kMostRowBytes = 32 * 1024;
   const Shape shape = x.shape(), kept = without(shape, axes);
   bool outer = false;
   for (int d = shape.rank() - 1; d >= 0; --d) {
@@ -276,7 +275,7 @@ bool are_short_rows(const Var& x, const Shape& axes) {
     if (outer && kept[d] == 1) return false;
     outer = outer || kept[d] != 1;
   }
-  return count(shape, axes) * std::int64_t(size_of(x.dtype())) <= kMostRowBytes;
+  return std::size_t(count(shape, axes)) * size_of(x.dtype()) <= kernels::kMostRowBytes;
 }
 
 constexpr Op kVar{.name = "var",

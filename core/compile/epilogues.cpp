@@ -11,6 +11,12 @@ namespace {
 /// Of a part, about: what a second cache holds. Smaller ones pack the kernel's operands more often.
 constexpr std::size_t kMostPartBytes = std::size_t{1} << 20;
 
+/// The other task of a pair of a kernel and a loop, and the rows of a part.
+struct Partner {
+  std::size_t task;
+  std::int64_t rows;
+};
+
 class Finder {
  public:
   Finder(const Graph& graph, const std::vector<Task>& tasks, std::size_t bytes)
@@ -26,12 +32,8 @@ class Finder {
     }
   }
 
-  /// A loop that can take what a kernel makes, so many rows at a time.
-  struct Taker {
-    std::size_t loop;
-    std::int64_t rows;
-  };
-  std::optional<Taker> taker_of(std::size_t t) const {
+  /// The loop that can take what kernel `t` makes, and how many rows at a time.
+  std::optional<Partner> loop_for(std::size_t t) const {
     const Task& kernel = tasks_[t];
     if (kernel.loop || kernel.writes.size() != 1) return {};
     const ValueId id = kernel.writes.front();
@@ -43,7 +45,7 @@ class Finder {
     const std::size_t reader = reader_[id] - 1;
     if (reads_state || !takes(tasks_[reader], id)) return {};
     const std::int64_t rows = rows_of_part(id);
-    return rows > 0 ? std::optional(Taker{reader, rows}) : std::nullopt;
+    return rows > 0 ? std::optional(Partner{reader, rows}) : std::nullopt;
   }
 
  private:
@@ -58,7 +60,7 @@ class Finder {
 
   /// Element by element, in order?
   bool takes(const Task& task, ValueId id) const {
-    if (!task.loop || task.loop->row || task.in_parts) return false;
+    if (!task.loop || task.loop->row) return false;
     const kernels::Loop& loop = *task.loop;
     const Shape& shape = graph_.type(id).shape;
     const auto input = std::size_t(std::ranges::find(task.reads, id) - task.reads.begin());
@@ -70,9 +72,8 @@ class Finder {
   std::int64_t rows_of_part(ValueId id) const {
     const Node& node = graph_.node(id);
     if (!node.op->parts.rows) return 0;
-    std::vector<Type> types;
-    for (const ValueId input : graph_.inputs(id)) types.push_back(graph_.type(input));
-    return node.op->parts.rows(types, node.type, node.attrs, std::min(bytes_, kMostPartBytes));
+    return node.op->parts.rows(graph_.input_types(id), node.type, node.attrs,
+                               std::min(bytes_, kMostPartBytes));
   }
 
   const Graph& graph_;
@@ -86,18 +87,15 @@ class Finder {
 
 Epilogues with_epilogues(const Graph& graph, const std::vector<Task>& tasks, std::size_t bytes) {
   const Finder finder(graph, tasks, bytes);
-  struct Kernel {
-    std::size_t task;
-    std::int64_t rows;
-  };
-  std::vector<std::optional<Kernel>> kernel_of(tasks.size());
+  std::vector<std::optional<Partner>> kernel_of(tasks.size());
   std::vector<bool> moved(tasks.size(), false);
   for (std::size_t t = 0; t < tasks.size(); ++t) {
-    const auto taker = finder.taker_of(t);
-    if (!taker || kernel_of[taker->loop]) continue;
-    kernel_of[taker->loop] = {t, taker->rows};
+    const std::optional<Partner> loop = finder.loop_for(t);
+    if (!loop || kernel_of[loop->task]) continue;
+    kernel_of[loop->task] = {t, loop->rows};
     moved[t] = true;
   }
+  if (std::ranges::find(moved, true) == moved.end()) return {};
   Epilogues result;
   for (std::size_t t = 0; t < tasks.size(); ++t) {
     if (moved[t]) continue;

@@ -22,6 +22,7 @@ struct Epilogues {
 /// bytes. Each loop is the only reader of that result, reads it element by element, and reduces nothing. The
 /// kernel runs where the loop did. How many rows a part has follows from the threads that there are
 /// now, and from `bytes` if these are fewer than is best; with 0 they are as few as can be, for tests.
+/// Without any epilogue there are no tasks.
 Epilogues with_epilogues(const Graph& graph, const std::vector<Task>& tasks, std::size_t bytes);
 
 }  // namespace tapestry

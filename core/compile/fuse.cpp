@@ -10,8 +10,6 @@ namespace {
 using kernels::Lane;
 using kernels::Loop;
 
-// Rows that are computed as a whole have to stay in fast memory, several values of each.
-constexpr std::size_t kMostRowBytes = 32 * 1024;
 // Of a value, for each of which others are looked at.
 constexpr std::size_t kMostReaders = 32;
 
@@ -62,9 +60,7 @@ class Grouping {
   void place(ValueId id) {
     const Node& node = graph_.node(id);
     if (node.op->loop) {
-      std::vector<Type> types;
-      for (const ValueId input : graph_.inputs(id)) types.push_back(graph_.type(input));
-      loops_[id] = node.op->loop(types, node.type, node.attrs);
+      loops_[id] = node.op->loop(graph_.input_types(id), node.type, node.attrs);
     }
     auto [target, row] = loops_[id] && fuse_ ? find_group(id) : Target{};
     if (target == kNone) {
@@ -151,7 +147,7 @@ class Grouping {
     std::size_t bytes = loop.lane == Lane::f32 ? 4 : 8;
     for (int d = *first; d < loop.extents.rank(); ++d) bytes *= std::size_t(loop.extents[d]);
     row = *first;
-    return bytes <= kMostRowBytes;
+    return bytes <= kernels::kMostRowBytes;
   }
 
   /// A node that reads no other group's values starts one of its own, and what uses it lands there. So

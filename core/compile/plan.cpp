@@ -334,7 +334,7 @@ class Choice {
   /// Where memory doesn't rise by it: operands of a kernel live until its loop runs.
   void add_epilogues() {
     auto [tasks, kept] = with_epilogues(graph_, tasks_, options_.epilogue_bytes);
-    if (tasks.size() == tasks_.size()) return;
+    if (tasks.empty()) return;
     take(std::move(tasks), kept, [&](const Plan& p) { return p.arena_bytes <= plan_.arena_bytes; });
   }
 

@@ -35,9 +35,7 @@ double task_flops(const Graph& graph, const Task& task) {
   }
   if (const std::optional<ValueId> made = made_by_kernel(task); made && graph.op(*made).flops) {
     const Node& node = graph.node(*made);
-    std::vector<Type> types;
-    for (const ValueId id : graph.inputs(*made)) types.push_back(graph.type(id));
-    flops += node.op->flops(types, node.type, node.attrs);
+    flops += node.op->flops(graph.input_types(*made), node.type, node.attrs);
   }
   return flops;
 }

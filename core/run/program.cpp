@@ -176,7 +176,7 @@ struct Program::Impl {
       }
       if (const std::optional<ValueId> made = made_by_kernel(task)) {
         step.node = &graph.node(*made);
-        for (const ValueId id : graph.inputs(*made)) step.types.push_back(graph.type(id));
+        step.types = graph.input_types(*made);
       }
       most_reads = std::max(most_reads, task.reads.size());
       most_writes = std::max(most_writes, task.writes.size());

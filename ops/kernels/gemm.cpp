@@ -61,18 +61,6 @@ Chunks cut(std::int64_t size, std::int64_t pieces, std::int64_t align) {
   return Chunks(size, (size + pieces - 1) / pieces, align);
 }
 
-/// One product of the batch.
-GemmTile whole_of(const GemmShape& s) {
-  return {.m = s.m,
-          .n = s.n,
-          .k = s.k,
-          .transpose_a = s.transpose_a,
-          .transpose_b = s.transpose_b,
-          .lda = s.transpose_a ? s.m : s.k,
-          .ldb = s.transpose_b ? s.k : s.n,
-          .ldc = s.n};
-}
-
 template <class T>
 void product(const GemmTile& tile, const T* a, const T* b, T* c) {
   if (tile.m == 1) return row_product(tile, a, b, c);
@@ -151,6 +139,17 @@ GemmShape merged(GemmShape s) {
   return s;
 }
 
+GemmTile tile_of(const GemmShape& s) {
+  return {.m = s.m,
+          .n = s.n,
+          .k = s.k,
+          .transpose_a = s.transpose_a,
+          .transpose_b = s.transpose_b,
+          .lda = s.transpose_a ? s.m : s.k,
+          .ldb = s.transpose_b ? s.k : s.n,
+          .ldc = s.n};
+}
+
 template <class T>
 void gemm_tile(const GemmTile& t, const T* a, const T* b, T* c) {
   if (t.m == 0 || t.n == 0) return;
@@ -190,7 +189,7 @@ std::int64_t rows_of_part(const GemmShape& shape, std::size_t bytes, DType dtype
 
 template <class T>
 void gemm_rows(const GemmShape& shape, std::int64_t first, std::int64_t rows, const T* a, const T* b, T* c) {
-  GemmTile tile = whole_of(merged(shape));
+  GemmTile tile = tile_of(merged(shape));
   tile.m = rows;
   gemm_tile(tile, a + first * (tile.transpose_a ? 1 : tile.lda), b, c);
 }
@@ -199,7 +198,7 @@ template <class T>
 void gemm(const GemmShape& shape, const T* a, const T* b, T* c) {
   const GemmShape s = merged(shape);
   if (s.m == 0 || s.n == 0 || s.batch == 0) return;
-  const GemmTile whole = whole_of(s);
+  const GemmTile whole = tile_of(s);
   const auto run = [&](std::int64_t item, std::int64_t row, std::int64_t rows, std::int64_t column,
                        std::int64_t columns) {
     GemmTile t = whole;

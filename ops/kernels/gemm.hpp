@@ -54,6 +54,8 @@ struct GemmTile {
   bool transpose_a = false, transpose_b = false, accumulate = false;
   std::int64_t lda = 0, ldb = 0, ldc = 0;
 };
+/// One product of a batch, whole.
+GemmTile tile_of(const GemmShape& shape);
 template <class T>
 void gemm_tile(const GemmTile& tile, const T* a, const T* b, T* c);
 

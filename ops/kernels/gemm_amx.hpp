@@ -53,14 +53,10 @@ class BatchTiles {
     return {t, a, b, (item * s.m + row) * s.n + column};
   }
   GemmTile shape(std::int64_t m, std::int64_t n) const {
-    return {.m = m,
-            .n = n,
-            .k = s.k,
-            .transpose_a = s.transpose_a,
-            .transpose_b = s.transpose_b,
-            .lda = s.transpose_a ? s.m : s.k,
-            .ldb = s.transpose_b ? s.k : s.n,
-            .ldc = s.n};
+    GemmTile tile = tile_of(s);
+    tile.m = m;
+    tile.n = n;
+    return tile;
   }
 
   const GemmShape s;

@@ -114,6 +114,10 @@ struct Loop {
   std::vector<LoopOutput> outputs{};
 };
 
+/// Rows that are computed as a whole have to stay in fast memory, several values of each: longer ones are
+/// not.
+inline constexpr std::size_t kMostRowBytes = 32 * 1024;
+
 /// With so many values, its inputs and three times its instructions, a loop with rows fits() for sure.
 std::int64_t row_values_that_fit(std::int64_t row_elements, Lane lane);
 

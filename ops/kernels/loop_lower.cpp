@@ -288,7 +288,6 @@ Value Lowering::raise(const Value& value, Level level, int claim) {
   if (value.level == Level::row) return emit_repeat(value, plan_.row_elements, claim);
   Step step{.level = level, .sweep = find_sweep(loop_.lane, Code::copy)};
   if (plan_.assembles && level == Level::element) step.kind = Step::Kind::single;
-  if (value.level == level) step.steps[0] = 1;
   return finish_step(step, std::span(&value, 1), {.level = level}, block_.bytes(level), claim);
 }
 

@@ -1,8 +1,8 @@
+#include "../support/random_tensor.hpp"
 #include "../support/restore_threads.hpp"
 #include "../support/simd_targets.hpp"
 
 #include <tapestry/core/error.hpp>
-#include <tapestry/core/random.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
 
@@ -19,16 +19,9 @@
 
 using namespace tapestry;
 using kernels::GemmShape;
+using test::random_values;
 
 namespace {
-
-template <class T>
-std::vector<T> random_values(std::int64_t count, std::uint64_t stream) {
-  Random random(11, stream);
-  std::vector<T> values(static_cast<std::size_t>(count));
-  for (T& value : values) value = T(random.uniform() * 2 - 1);
-  return values;
-}
 
 template <class T>
 struct Problem {

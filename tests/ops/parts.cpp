@@ -1,8 +1,8 @@
 // Results that are made a few rows at a time, and loops over a few rows: what epilogues are made of.
+#include "../support/random_tensor.hpp"
 #include "../support/restore_threads.hpp"
 #include "../support/simd_targets.hpp"
 
-#include <tapestry/core/random.hpp>
 #include <tapestry/ops/kernels/gemm.hpp>
 #include <tapestry/ops/kernels/gemm_tile.hpp>
 #include <tapestry/ops/kernels/loop.hpp>
@@ -20,16 +20,9 @@
 
 using namespace tapestry;
 using kernels::GemmShape;
+using test::random_values;
 
 namespace {
-
-template <class T>
-std::vector<T> random_values(std::int64_t count, std::uint64_t stream) {
-  Random random(12, stream);
-  std::vector<T> values(static_cast<std::size_t>(count));
-  for (T& value : values) value = T(random.uniform() * 2 - 1);
-  return values;
-}
 
 /// Made of rows_of_part() rows at a time, and at once: the same bits?
 template <class T>
