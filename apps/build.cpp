@@ -3,6 +3,7 @@
 #include "images.hpp"
 #include "models.hpp"
 #include "optimizers.hpp"
+#include "schedules.hpp"
 
 #include <tapestry/core/io/safetensors.hpp>
 #include <tapestry/core/run/parallel.hpp>
@@ -130,22 +131,7 @@ Schedule make_schedule(const Config& config, std::int64_t steps_per_epoch) {
   demand(config.epochs >= 0, "--epochs can't be negative");
   demand(config.warm_up >= 0, "--warm-up can't be negative");
   const std::int64_t steps = std::max<std::int64_t>(config.epochs * steps_per_epoch, 1);
-  Schedule schedule;
-  if (config.schedule == "constant") schedule = constant_schedule(config.learning_rate);
-  if (config.schedule == "exponential") {
-    schedule = exponential_schedule(config.learning_rate, config.lr_decay, steps_per_epoch);
-  }
-  if (config.schedule == "step") {
-    schedule = step_schedule(config.learning_rate, config.lr_decay, config.decay_every * steps_per_epoch);
-  }
-  if (config.schedule == "cosine") schedule = cosine_schedule(config.learning_rate, steps);
-  if (config.schedule == "linear") {
-    const std::int64_t rise = std::clamp<std::int64_t>(config.warm_up, 1, steps);
-    return warm_up_linear_schedule(config.learning_rate, rise, steps);
-  }
-  demand(bool(schedule), "--schedule is constant, exponential, step, cosine or linear, not '",
-         config.schedule, "'");
-  return config.warm_up > 0 ? warm_up(config.warm_up, schedule) : schedule;
+  return schedule_entry(config.schedule).make(config, steps_per_epoch, steps);
 }
 
 void check_settings(const Config& config) {

@@ -1,16 +1,13 @@
 #include "config.hpp"
 
+#include "chosen.hpp"
+#include "config_file.hpp"
 #include "entries.hpp"
-#include "models.hpp"
-#include "optimizers.hpp"
 
-#include <tapestry/core/io/atomic_file.hpp>
 #include <tapestry/models/report/format.hpp>
 
-#include <algorithm>
-#include <fstream>
-#include <functional>
 #include <iostream>
+#include <optional>
 #include <set>
 #include <sstream>
 
@@ -35,7 +32,39 @@ po::typed_value<bool>* with_default(bool& target) {
   return po::value<bool>(&target)->default_value(target, target ? "yes" : "no")->implicit_value(true, "yes");
 }
 
-/// All settings, whatever the model.
+std::string model_help() {
+  std::string help;
+  for (const ModelEntry& entry : models()) help += text(entry.name, ": ", entry.what, "\n");
+  return help + "Defaults of other options hang on the model: describe and config.ini tell them";
+}
+
+/// Help for a setting that not all models, optimizers or schedules take.
+std::string particular(std::string_view name, std::string_view what) {
+  return text(what, " (", for_models(name), ')');
+}
+std::string of_optimizer(std::string_view name, std::string_view what) {
+  return text(what, " (", for_optimizers(name), ')');
+}
+std::string of_schedule(std::string_view name, std::string_view what) {
+  return text(what, " (", for_schedules(name), ')');
+}
+
+/// "--momentum says nothing to --optimizer adam, which takes --beta1, --beta2", or the same of a file's line.
+template <class Entry>
+[[noreturn]] void refuse(const Given& given, const std::string& name, std::string_view chooser,
+                         std::span<const Entry> entries, const Entry& entry) {
+  std::string instead;
+  for (const std::string& other : entry.takes) instead += (instead.empty() ? "--" : ", --") + other;
+  const auto line = given.lines.find(name);
+  const std::string what =
+      line == given.lines.end() ? "--" + name : text(given.file, ", line ", line->second, ": ", name);
+  throw UsageError(
+      text(what, " says nothing to ", chooser, ' ', entry.name,
+           instead.empty() ? "; it is " + for_those(entries, name) : ", which takes " + instead));
+}
+
+}  // namespace
+
 std::vector<Setting> all_settings(const Config& c) {
   // The options say what there is, so that no list can fall behind.
   Config copy = c;
@@ -57,142 +86,6 @@ std::vector<Setting> all_settings(const Config& c) {
   }
   return lines;
 }
-
-/// A run's config.ini names defaults, and used to name all settings: what the model or the optimizer has no
-/// use for says nothing there, as long as it is a default of the file's own model or optimizer, which the
-/// command line may have changed.
-/// `where` tells of a setting where in the file it stands.
-void drop_unused_defaults(po::parsed_options& lines, const po::variables_map& values,
-                          const std::function<std::string(const std::string&)>& where) {
-  const auto in_file = [&](const std::string& name, std::string value) {
-    for (const auto& line : lines.options) {
-      if (line.string_key == name) value = line.value.at(0);
-    }
-    return value;
-  };
-  const auto chosen = [&](const std::string& name, const std::string& value) {
-    const bool given = values.contains(name) && !values[name].defaulted();
-    return given ? values[name].as<std::string>() : in_file(name, value);
-  };
-  const auto entry_in_file = [&](const auto& entry_of, const std::string& name,
-                                 const std::string& otherwise) -> const auto& {
-    try {
-      return entry_of(in_file(name, otherwise));
-    } catch (const UsageError& mistake) {
-      throw UsageError(text(where(name), ": ", mistake.what()));
-    }
-  };
-  const ModelEntry& files_model = entry_in_file(model_entry, "model", Config().model);
-  const OptimizerEntry& files_optimizer = entry_in_file(optimizer_entry, "optimizer", files_model.optimizer);
-  const ModelEntry& model = model_entry(chosen("model", Config().model));
-  const OptimizerEntry& optimizer = optimizer_entry(chosen("optimizer", model.optimizer));
-  std::vector<Setting> defaults = all_settings(Config());
-  for (const auto& more :
-       {files_model.itself, files_model.training, files_model.with_optimizer, files_optimizer.own}) {
-    defaults.insert(defaults.end(), more.begin(), more.end());
-  }
-  std::erase_if(lines.options, [&](const po::option& line) {
-    const bool unused = !takes(model, line.string_key) || !takes(optimizer, line.string_key);
-    const auto is_default = [&](const Setting& s) {
-      return s.name == line.string_key && s.value == line.value.at(0);
-    };
-    return unused && std::ranges::any_of(defaults, is_default);
-  });
-}
-
-/// By name: the number of the line that sets it.
-std::map<std::string, std::size_t> line_numbers(std::istream& file) {
-  std::map<std::string, std::size_t> lines;
-  std::size_t number = 0;
-  for (std::string line; std::getline(file, line);) {
-    ++number;
-    std::istringstream words(line.substr(0, line.find('=')));
-    std::string name;
-    if (words >> name) lines.emplace(name, number);
-  }
-  return lines;
-}
-
-/// Any command takes a run's config.ini: what another command would make of a line is no mistake here.
-void store_file(const std::string& path, const po::options_description& options, Given& values) {
-  std::ifstream opened(path);
-  if (!opened || std::filesystem::is_directory(path))
-    throw UsageError(text("can't read the config file ", path));
-  std::stringstream file;  // a pipe can be read only once
-  file << opened.rdbuf();
-  Config unused;
-  po::options_description all;
-  all.add(options);
-  for (const auto& group : {model_options(unused), training_options(unused), data_options(unused)}) {
-    for (const auto& option : group.options()) {
-      if (!options.find_nothrow(option->long_name(), false)) all.add(option);
-    }
-  }
-  try {
-    po::parsed_options lines = po::parse_config_file(file, all);
-    file.clear();
-    file.seekg(0);
-    const std::map<std::string, std::size_t> numbers = line_numbers(file);
-    const auto where = [&](const std::string& name) {
-      const auto number = numbers.find(name);
-      return number == numbers.end() ? path : text(path, ", line ", number->second);
-    };
-    if (values.contains("model")) drop_unused_defaults(lines, values, where);
-    // What is stored in `values` is written to its option's variable later, when `unused` is no more.
-    po::variables_map checked;
-    po::store(lines, checked);
-    std::erase_if(lines.options,
-                  [&](const po::option& line) { return !options.find_nothrow(line.string_key, false); });
-    values.file = path;
-    for (const po::option& line : lines.options) {
-      const auto number = numbers.find(line.string_key);
-      const bool counts = !values.contains(line.string_key) || values[line.string_key].defaulted();
-      if (counts && number != numbers.end()) values.lines.insert(*number);
-    }
-    lines.description = &options;
-    po::store(lines, values);
-  } catch (const po::error& mistake) {
-    throw UsageError(text(path, ": ", mistake.what()));
-  }
-}
-
-/// Lines "name = value"; what they don't name stays as it is.
-void store_lines(Config& config, std::istream& lines) {
-  po::options_description all;
-  all.add(model_options(config)).add(training_options(config)).add(data_options(config));
-  po::variables_map values;
-  po::store(po::parse_config_file(lines, all), values);
-  po::notify(values);
-}
-
-std::string model_help() {
-  std::string help;
-  for (const ModelEntry& entry : models()) help += text(entry.name, ": ", entry.what, "\n");
-  return help + "Defaults of other options hang on the model: describe and config.ini tell them";
-}
-
-/// Help for a setting that not all models or not all optimizers take.
-std::string particular(std::string_view name, std::string_view what) {
-  return text(what, " (", for_models(name), ')');
-}
-std::string of_optimizer(std::string_view name, std::string_view what) {
-  return text(what, " (", for_optimizers(name), ')');
-}
-
-/// "--momentum says nothing to --optimizer adam, which takes --beta1, --beta2", or the same of a file's line.
-template <class Entry>
-[[noreturn]] void refuse(const Given& given, const std::string& name, std::string_view chooser,
-                         const Entry& entry) {
-  std::string instead;
-  for (const std::string& other : entry.takes) instead += (instead.empty() ? "--" : ", --") + other;
-  const auto line = given.lines.find(name);
-  const std::string what =
-      line == given.lines.end() ? "--" + name : text(given.file, ", line ", line->second, ": ", name);
-  throw UsageError(text(what, " says nothing to ", chooser, ' ', entry.name, ", which ",
-                        instead.empty() ? "has numbers of its own" : "takes " + instead));
-}
-
-}  // namespace
 
 std::string shown(double value) {
   std::string out;
@@ -248,11 +141,14 @@ po::options_description training_options(Config& c) {
        of_optimizer("weight-decay",
                     "added to the gradient; decoupled for adamw and muon, a part of its step for lamb; "
                     "adamw's and lamb's default is 0.01")
-           .c_str())                                                                                      //
-      ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")    //
-      ("schedule", with_default(c.schedule), "constant, exponential (by epoch), step, cosine or linear")  //
-      ("lr-decay", with_default(c.lr_decay), "exponential and step: factor of the learning rate")         //
-      ("decay-every", with_default(c.decay_every), "step: epochs from one factor to the next")            //
+           .c_str())                                                                                    //
+      ("clip-norm", with_default(c.clip_norm), "largest global norm of the gradients; 0 for no limit")  //
+      ("schedule", with_default(c.schedule),
+       text(names_of(schedules()), ": how the learning rate falls").c_str())  //
+      ("lr-decay", with_default(c.lr_decay),
+       of_schedule("lr-decay", "factor of the learning rate; exponential takes it each epoch").c_str())  //
+      ("decay-every", with_default(c.decay_every),
+       of_schedule("decay-every", "epochs from one factor to the next").c_str())  //
       ("warm-up", with_default(c.warm_up),
        "steps over which the learning rate rises; linear falls from there")  //
       ("lookahead", with_default(c.lookahead)->implicit_value(5, "5"),
@@ -333,33 +229,27 @@ void fill_in(Config& config, const po::variables_map& values, std::span<const Se
 }
 
 void complete(Config& config, const po::variables_map& values) {
-  const ModelEntry& model = model_entry(config.model);
-  const std::string rule = values["optimizer"].defaulted() ? model.optimizer : config.optimizer;
-  std::vector<Setting> all{{"optimizer", rule}};
-  const auto add = [&](const std::vector<Setting>& more) { all.insert(all.end(), more.begin(), more.end()); };
-  add(model.itself);
-  add(model.training);
-  if (rule == model.optimizer) add(model.with_optimizer);
-  add(optimizer_entry(rule).own);
-  fill_in(config, values, all);
+  const Chosen chosen = Chosen::by([&](const std::string& name) {
+    return values[name].defaulted() ? std::nullopt : std::optional(values[name].as<std::string>());
+  });
+  fill_in(config, values, chosen.defaults());
 }
 
 void refuse_unused(const Config& config, const Given& values) {
-  const ModelEntry& model = model_entry(config.model);
-  const OptimizerEntry& optimizer = optimizer_entry(config.optimizer);
+  const Chosen chosen = Chosen::by(config);
   for (const auto& [name, value] : values) {
     if (value.defaulted()) continue;
-    if (!takes(model, name)) refuse(values, name, "--model", model);
-    if (!takes(optimizer, name)) refuse(values, name, "--optimizer", optimizer);
+    if (!takes(chosen.model, name)) refuse(values, name, "--model", models(), chosen.model);
+    if (!takes(chosen.optimizer, name)) refuse(values, name, "--optimizer", optimizers(), chosen.optimizer);
+    if (!takes(chosen.schedule, name)) refuse(values, name, "--schedule", schedules(), chosen.schedule);
   }
 }
 
 std::vector<std::pair<std::string, std::string>> settings(const Config& c) {
-  const ModelEntry& model = model_entry(c.model);
-  const OptimizerEntry& optimizer = optimizer_entry(c.optimizer);
+  const Chosen chosen = Chosen::by(c);
   std::vector<std::pair<std::string, std::string>> lines;
   for (auto& [name, value] : all_settings(c)) {
-    if (takes(model, name) && takes(optimizer, name)) lines.emplace_back(std::move(name), std::move(value));
+    if (chosen.take(name)) lines.emplace_back(std::move(name), std::move(value));
   }
   return lines;
 }
@@ -369,25 +259,6 @@ std::string setting(const Config& config, std::string_view name) {
     if (key == name) return value;
   }
   fail("there is no setting '", name, "'");
-}
-
-void write_config(const std::filesystem::path& path, const Config& config) {
-  std::string out =
-      "# The settings of this run: cifar_train train --config " + path.filename().string() + "\n";
-  for (const auto& [name, value] : settings(config)) out += name + " = " + value + "\n";
-  write_file_atomically(path, out);
-}
-
-Config read_config(const std::filesystem::path& path) {
-  Config config;
-  std::ifstream file(path);
-  if (!file) throw IoError(text("can't read ", path.string(), ": is this a run folder?"));
-  try {
-    store_lines(config, file);
-  } catch (const po::error& mistake) {
-    throw IoError(text(path.string(), ": ", mistake.what()));
-  }
-  return config;
 }
 
 }  // namespace tapestry::app

@@ -97,13 +97,16 @@ void fill_in(Config& config, const boost::program_options::variables_map& values
 /// Fills in what hangs on other settings: how the model is trained, adamw's weight decay.
 void complete(Config& config, const boost::program_options::variables_map& values);
 
-/// Throws UsageError for a setting that was given and that the model or the optimizer has no use for.
+/// Throws UsageError for a setting that was given and that model, optimizer or schedule have no use for.
 void refuse_unused(const Config& config, const Given& values);
+
+/// "name = value" for every setting, whoever has a use for it.
+std::vector<Setting> all_settings(const Config& config);
 
 /// A value as config.ini has it: doubles as people write them, 0.9, not 0.90000000000000002.
 std::string shown(double value);
 
-/// "name = value" for each setting that the model and the optimizer have a use for, as config.ini has them.
+/// "name = value" for each setting that the run has a use for, as config.ini has them.
 std::vector<std::pair<std::string, std::string>> settings(const Config& config);
 /// That of one setting.
 std::string setting(const Config& config, std::string_view name);

@@ -74,7 +74,8 @@ BOOST_AUTO_TEST_CASE(what_an_optimizer_has_no_use_for_is_refused) {
         const std::string what = words[0] == "--config" ? file + ", line 5: " + name : "--" + name;
         const auto says_which = [&](const app::UsageError& error) {
           return std::string(error.what())
-              .starts_with(what + " says nothing to --optimizer " + entry.name + ", which ");
+              .starts_with(what + " says nothing to --optimizer " + entry.name +
+                           (entry.takes.empty() ? "; it is for " : ", which takes --"));
         };
         BOOST_CHECK_EXCEPTION(completed(words), app::UsageError, says_which);
         ++refused;
@@ -96,7 +97,8 @@ BOOST_AUTO_TEST_CASE(refused_in_a_sentence_before_anything_is_made) {
   }
   BOOST_TEST(
       cifar_train({"train", "--model", "speedrun", "--weight-decay", "0.1"}).err ==
-      "cifar_train: --weight-decay says nothing to --optimizer speedrun, which has numbers of its own\n");
+      "cifar_train: --weight-decay says nothing to --optimizer speedrun; it is for sgd, momentum, nesterov, "
+      "rmsprop, adam, adamw, lamb, muon\n");
   BOOST_TEST(std::filesystem::is_empty(folder.path()));
   // What is said on the command line is no matter of the file's, and the other way round.
   const std::string file = (folder / "net.ini").string();

@@ -103,51 +103,31 @@ BOOST_AUTO_TEST_CASE(augmentations) {
 }
 
 BOOST_AUTO_TEST_CASE(values_that_make_no_sense) {
-  const std::pair<std::string, std::string> bad[] = {{"--epochs", "ten"},
-                                                     {"--epochs", "-1"},
-                                                     {"--epochs", "1.5"},
-                                                     {"--batch-size", "0"},
-                                                     {"--batch-size", "-3"},
-                                                     {"--batch-size", "50001"},
-                                                     {"--num-train", "0"},
-                                                     {"--num-train", "50001"},
-                                                     {"--learning-rate", "0"},
-                                                     {"--learning-rate", "-1e-3"},
-                                                     {"--learning-rate", "x"},
-                                                     {"--learning-rate", "nan"},
-                                                     {"--learning-rate", "inf"},
-                                                     {"--hidden", "20,x"},
-                                                     {"--hidden", "20,,20"},
-                                                     {"--hidden", "0"},
-                                                     {"--hidden", "-5"},
-                                                     {"--hidden", "20,"},
-                                                     {"--hidden", ","},
-                                                     {"--decay-every", "0"},
-                                                     {"--keep", "0"},
-                                                     {"--keep", "1.5"},
-                                                     {"--reg", "-1"},
-                                                     {"--weight-scale", "0"},
-                                                     {"--weight-scale", "-1"},
-                                                     {"--weight-decay", "-1"},
-                                                     {"--clip-norm", "-1"},
-                                                     {"--lr-decay", "0"},
-                                                     {"--lr-decay", "-1"},
-                                                     {"--warm-up", "-1"},
-                                                     {"--threads", "-1"},
-                                                     {"--train-samples", "-1"},
-                                                     {"--checkpoint-every", "-1"},
-                                                     {"--beta1", "1"},
-                                                     {"--beta2", "-0.1"},
-                                                     {"--epsilon", "-1"},
-                                                     {"--ema", "1"},
-                                                     {"--ema", "-0.1"},
-                                                     {"--ema", "nan"},
-                                                     {"--ema", "much"},
-                                                     {"--lookahead", "2.5"}};
+  const std::pair<std::string, std::string> bad[] = {{"--epochs", "ten"},        {"--epochs", "-1"},
+                                                     {"--epochs", "1.5"},        {"--batch-size", "0"},
+                                                     {"--batch-size", "-3"},     {"--batch-size", "50001"},
+                                                     {"--num-train", "0"},       {"--num-train", "50001"},
+                                                     {"--learning-rate", "0"},   {"--learning-rate", "-1e-3"},
+                                                     {"--learning-rate", "x"},   {"--learning-rate", "nan"},
+                                                     {"--learning-rate", "inf"}, {"--hidden", "20,x"},
+                                                     {"--hidden", "20,,20"},     {"--hidden", "0"},
+                                                     {"--hidden", "-5"},         {"--hidden", "20,"},
+                                                     {"--hidden", ","},          {"--keep", "0"},
+                                                     {"--keep", "1.5"},          {"--reg", "-1"},
+                                                     {"--weight-scale", "0"},    {"--weight-scale", "-1"},
+                                                     {"--weight-decay", "-1"},   {"--clip-norm", "-1"},
+                                                     {"--lr-decay", "0"},        {"--lr-decay", "-1"},
+                                                     {"--warm-up", "-1"},        {"--threads", "-1"},
+                                                     {"--train-samples", "-1"},  {"--checkpoint-every", "-1"},
+                                                     {"--beta1", "1"},           {"--beta2", "-0.1"},
+                                                     {"--epsilon", "-1"},        {"--ema", "1"},
+                                                     {"--ema", "-0.1"},          {"--ema", "nan"},
+                                                     {"--ema", "much"},          {"--lookahead", "2.5"}};
   for (const auto& [option, value] : bad)
     check_mistake({"train", "--data", "/nowhere", option, value}, option);
   check_mistake({"train", "--data", "/nowhere", "--lookahead=-1"}, "--lookahead");
   check_mistake({"train", "--optimizer", "muon", "--momentum", "1.5"}, "--momentum is at least 0");
+  check_mistake({"train", "--schedule", "step", "--decay-every", "0"}, "--decay-every must be positive");
   check_mistake({"train", "--optimizer", "rmsprop", "--decay", "2"}, "--decay is at least 0");
   check_mistake({"train", "--epochs"}, "--epochs");
   check_mistake({"train", "--epochs", "1", "--epochs", "2"}, "--epochs");
