@@ -5,10 +5,12 @@
 
 #include <tapestry/core/error.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
+#include <span>
 #include <vector>
 
 namespace tapestry::kernels {
@@ -42,7 +44,7 @@ struct Mask {
   int number = 0;
 };
 
-/// base + index * scale + offset; `repeated`: one f32 there for all of a vector.
+/// base + index * scale + offset; `repeated`: one lane's value there for all of a vector.
 struct Address {
   Gpr base = Gpr::rax;
   int scale = 0;  ///< 0: no index; else 1, 2, 4 or 8 times `index`
@@ -71,6 +73,11 @@ inline constexpr VectorOp add{1, 0, 0x58}, mul{1, 0, 0x59}, sub{1, 0, 0x5c}, min
     narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11}, to_bf16{2, 2, 0x72},
     store_words{1, 3, 0x7f, true, 1}, move_bytes{1, 3, 0x6f, false, 0}, store_bytes{1, 3, 0x7f, false, 0},
     test_bytes{2, 1, 0x26, false, 0}, widen_bytes{2, 1, 0x31}, to_float{1, 0, 0x5b};
+// Of 64-bit lanes, but for the last three.
+inline constexpr VectorOp multiply_even{1, 1, 0xf4, true}, add_wide{1, 1, 0xd4, true},
+    xor_wide{1, 1, 0xef, true}, select_wide{3, 1, 0x25, true}, shift_wide{1, 1, 0x73, true},
+    broadcast_wide{2, 1, 0x59, true}, even_pairs{1, 1, 0x6c, true}, odd_pairs{1, 1, 0x6d, true},
+    repeat_odd{1, 2, 0x16}, shuffle{1, 1, 0x70}, compare_words{3, 1, 0x1e};
 }  // namespace vector_ops
 
 class Assembler {
@@ -133,21 +140,35 @@ class Assembler {
   void append_in_turns(const Assembler& one, const Assembler& other) {
     require(one.starts_.size() == other.starts_.size(), "two pieces of code in turns have ",
             one.starts_.size(), " and ", other.starts_.size(), " instructions");
-    const auto append = [&](const Assembler& from, std::size_t i) {
-      const std::size_t end = i + 1 < from.starts_.size() ? from.starts_[i + 1] : from.here();
-      starts_.push_back(here());
-      code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
-                   from.code_.begin() + std::ptrdiff_t(end));
-    };
     for (std::size_t i = 0; i < one.starts_.size(); ++i) {
       append(one, i);
       append(other, i);
     }
   }
 
+  /// Appends pieces of code without jumps, an instruction of each in turn, each piece `skew` turns after the
+  /// one before.
+  void append_in_turns(std::span<const Assembler> pieces, std::size_t skew) {
+    std::size_t most = 0;
+    for (const Assembler& piece : pieces) most = std::max(most, piece.starts_.size());
+    for (std::size_t turn = 0; turn < most + skew * (pieces.size() - 1); ++turn) {
+      for (std::size_t p = 0; p < pieces.size(); ++p) {
+        if (turn >= p * skew && turn - p * skew < pieces[p].starts_.size())
+          append(pieces[p], turn - p * skew);
+      }
+    }
+  }
+
   const std::vector<std::uint8_t>& code() const { return code_; }
 
  private:
+  void append(const Assembler& from, std::size_t i) {
+    const std::size_t end = i + 1 < from.starts_.size() ? from.starts_[i + 1] : from.here();
+    starts_.push_back(here());
+    code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
+                 from.code_.begin() + std::ptrdiff_t(end));
+  }
+
   void byte(int value) { code_.push_back(std::uint8_t(value)); }
   void word(std::int32_t value) {
     for (int i = 0; i < 4; ++i) byte(value >> 8 * i & 255);

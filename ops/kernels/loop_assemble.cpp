@@ -66,11 +66,11 @@ std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
 std::vector<int> key_of(const Segment& segment) {
   std::vector<int> key;
   for (const Segment::Input& i : segment.inputs) {
-    key.insert(key.end(), {int(i.from), i.slot, int(i.dtype), i.ahead, int(i.into_second)});
+    key.insert(key.end(), {int(i.from), i.slot, int(i.dtype), i.ahead, int(i.into_second), i.drawing});
   }
   key.push_back(-1);
   for (const Segment::Step& s : segment.steps) {
-    key.insert(key.end(), {int(s.code), s.operands[0], s.operands[1], s.operands[2]});
+    key.insert(key.end(), {int(s.code), s.operands[0], s.operands[1], s.operands[2], int(s.of_words)});
   }
   key.push_back(-1);
   for (const Segment::Output& o : segment.outputs) {

@@ -21,10 +21,14 @@ struct Segment {
     DType dtype = DType::f32;  ///< of elements, as they lie in a tensor: f32, bf16 or boolean
     int ahead = 0;  ///< bytes: how long before they are read elements are asked for; 0: they are not
     bool into_second = false;  ///< cache, then, not into the first
+    /// The slot of the Drawing (loop_drawing.hpp) by which elements are drawn as they are needed, into
+    /// `slot`, as words of Philox, which become numbers as they are read; or -1.
+    int drawing = -1;
   };
   struct Step {
     Code code = Code::copy;
     std::array<int, 3> operands{};
+    bool of_words = false;  ///< of a drawn input's words, `le` or `gt` the second operand, which are bits
   };
   struct Output {
     enum class To : std::uint8_t {

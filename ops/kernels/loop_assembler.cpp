@@ -145,6 +145,7 @@ void SegmentAssembler::run(int kept) {
   // What one run met is what the next can keep: first those that take two instructions to read.
   std::ranges::stable_partition(wanted_, [](std::uint64_t key) { return (key & kIsSlot) != 0; });
   kept_.clear();
+  calls_.clear();
   a_ = {};
   passing_.clear();
   chosen_ = {kFirstMask};
@@ -187,14 +188,16 @@ void SegmentAssembler::run(int kept) {
   for (int vectors = vectors_; vectors > 0; --vectors) loop_over(vectors);
   a_.bytes({0x48, 0x39, 0xe8});                       // cmp rax, rbp
   const std::size_t to_next = a_.jump({0x0f, 0x8d});  // jge
-  a_.bytes({0x49, 0x89, 0xef,                         // mov r15, rbp
-            0x49, 0x29, 0xc7,                         // sub r15, rax: what is left
-            0xbb, 0xff, 0xff, 0x00, 0x00,             // mov ebx, 0xffff
-            0xc4, 0xe2, 0x00, 0xf5, 0xdb,             // bzhi ebx, ebx, r15d
-            0xc5, 0xf8, 0x92, 0xcb});                 // kmovw k1, ebx
+  draw_if_needed();
+  a_.bytes({0x49, 0x89, 0xef,              // mov r15, rbp
+            0x49, 0x29, 0xc7,              // sub r15, rax: what is left
+            0xbb, 0xff, 0xff, 0x00, 0x00,  // mov ebx, 0xffff
+            0xc4, 0xe2, 0x00, 0xf5, 0xdb,  // bzhi ebx, ebx, r15d
+            0xc5, 0xf8, 0x92, 0xcb});      // kmovw k1, ebx
   body(true);
   a_.bytes({0x48, 0x89, 0xe8});  // mov rax, rbp
   close_function(row_loop, to_next);
+  draw_function();
 }
 
 /// While the row has so many vectors left.
@@ -204,6 +207,7 @@ void SegmentAssembler::loop_over(int vectors) {
             0x48, 0x39, 0xd8});                      // cmp rax, rbx
   const std::size_t to_end = a_.jump({0x0f, 0x8f});  // jg
   const std::size_t loop = a_.here();
+  draw_if_needed();
   vectors == 2 ? two_bodies() : body(false);
   a_.bytes({0x49, 0x83, 0xc6, elements,                      // add r14, elements
             0x48, 0x83, 0xc0, elements, 0x48, 0x39, 0xd8});  // add rax, elements; cmp rax, rbx
@@ -215,14 +219,16 @@ void SegmentAssembler::open_function() {
   a_.bytes({0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57,  // push rbx, rbp, r12 to r15
             0x31, 0xc0, 0x45, 0x31, 0xc0});                              // xor eax, eax; xor r8d, r8d
   for (std::size_t i = 0; i < based_.size(); ++i) a_.load_pointer(kBases[i], kSlots, based_[i]);
-  for (const Kept& kept : kept_) {
-    Address at{.base = kConstants, .offset = std::int32_t(kept.key & 0x7fffffff)};
-    if (kept.key & kIsSlot) {
-      a_.load_pointer(kPassing, kSlots, at.offset);
-      at = {.base = kPassing};
-    }
-    a_.emit(v::load, kept.reg, {}, at);
+  for (const Kept& kept : kept_) read_kept(kept);
+}
+
+void SegmentAssembler::read_kept(const Kept& kept) {
+  Address at{.base = kConstants, .offset = std::int32_t(kept.key & 0x7fffffff)};
+  if (kept.key & kIsSlot) {
+    a_.load_pointer(kPassing, kSlots, at.offset);
+    at = {.base = kPassing};
   }
+  a_.emit(v::load, kept.reg, {}, at);
 }
 
 void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next) {

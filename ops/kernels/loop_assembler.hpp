@@ -1,5 +1,6 @@
 // The making of a segment's machine code: frame, registers and constants (loop_assembler.cpp), what is read
-// and written (loop_assembler_memory.cpp), and the instructions themselves (loop_assembler_steps.cpp).
+// and written (loop_assembler_memory.cpp), random numbers (loop_assembler_draw.cpp), and the instructions
+// themselves (loop_assembler_steps.cpp).
 #pragma once
 
 #include <tapestry/ops/kernels/assembler.hpp>
@@ -106,6 +107,12 @@ class SegmentAssembler {
     Zmm reg;
   };
   std::optional<Zmm> keep(std::uint64_t key);
+  void read_kept(const Kept& kept);
+
+  // Random numbers
+  void draw_if_needed();
+  void draw_function();
+  void compare_words(int number);
 
   const Segment& segment_;
   const int vectors_;
@@ -127,6 +134,7 @@ class SegmentAssembler {
   std::vector<int> based_;                    // slots whose pointers are in kBases
   std::vector<std::uint64_t> wanted_;         // constants and values of the block, as they are met
   std::vector<Kept> kept_;
+  std::vector<std::size_t> calls_;  // of what draws random numbers
   bool is_tail_ = false;
   Mask chosen_{kFirstMask};  // by the last comparison
   std::size_t body_ = 0;     // of two that take turns

@@ -38,6 +38,11 @@ void SegmentAssembler::load(int input) {
   const Address at = element(from.slot, is_bf16 ? 2 : 4, from.from == From::column ? kColumn : kElement);
   a_.emit(is_bf16 ? v::widen_words : v::load, to, {}, at, mask, is_tail_);
   if (is_bf16) a_.shift_left(to, to, 16);
+  if (from.drawing >= 0) {  // unit_f32() of core/random.hpp
+    a_.shift_right(to, to, 8);
+    a_.emit(v::to_float, to, {}, to);
+    emit(v::mul, to, to, constant(0x1p-24f));
+  }
   fetch(from, at);
 }
 

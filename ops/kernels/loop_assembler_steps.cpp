@@ -109,6 +109,7 @@ void SegmentAssembler::erf(Zmm to, Zmm x) {  // as in math-inl.hpp
 
 void SegmentAssembler::step(int number) {
   const Segment::Step& step = segment_.steps[std::size_t(number)];
+  if (step.of_words) return compare_words(number);
   const Zmm a = reg(step.operands[0]);
   const Place b = arity_of(step.code) > 1 ? value(step.operands[1]) : Place{.reg = a};
   const std::size_t result = segment_.inputs.size() + std::size_t(number);

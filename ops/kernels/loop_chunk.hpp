@@ -3,6 +3,7 @@
 #pragma once
 
 #include <tapestry/ops/kernels/loop_plan.hpp>
+#include <tapestry/ops/kernels/random.hpp>
 
 #include <optional>
 #include <span>
@@ -45,6 +46,7 @@ class Chunk {
   void block();
   const std::byte* source(const Leaf& leaf) const;
   void read(const Leaf& leaf);
+  const RandomKey& key_of(const Leaf& leaf) const;
   void fetch(std::size_t step) const;
   void execute(const Step& step);
   void fold(const Step& step) const;

@@ -1,5 +1,6 @@
 // From instructions to steps over slots: which operands are read where they are, which results are written
 // straight to an output, what is computed once a chunk or once a row, and where in the arena the others live.
+#include <tapestry/ops/kernels/loop_drawing.hpp>
 #include <tapestry/ops/kernels/loop_lowering.hpp>
 
 #include <algorithm>
@@ -81,7 +82,8 @@ Value Lowering::add(Leaf& leaf, const Shape& strides) {
     leaf.slot = slots_.add();
   } else {
     leaf.walk = block_.walk_of(strides, leaf.level);
-    leaf.slot = slots_.add_memory(block_.bytes(leaf.level), leaf.steady, Slots::kBegin);
+    const std::int64_t slack = leaf.random ? Drawing::kSlack * plan_.lane_bytes : 0;
+    leaf.slot = slots_.add_memory(block_.bytes(leaf.level) + slack, leaf.steady, Slots::kBegin);
   }
   plan_.leaves.push_back(leaf);
   return {.slot = leaf.slot, .level = leaf.level, .steady = leaf.steady};

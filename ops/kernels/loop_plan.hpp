@@ -75,6 +75,7 @@ struct Leaf {
   Load load = nullptr;
   Iota iota = nullptr;
   bool random = false;
+  int drawing = -1;    ///< the slot of a Drawing, by which segments draw random numbers themselves; or -1
   int meanwhile = -1;  ///< the leaf that is asked for while random numbers are drawn
   Walk walk{};
 
@@ -100,6 +101,7 @@ struct Step {
   std::int64_t repeats = 0;
   Code code = Code::copy;
   int segment = -1;
+  bool of_words = false;  ///< as of a segment's step
   bool has_rows = false;  ///< the segment's operands have values for rows
   int operands = 0;
   std::array<int, 4> slots{};

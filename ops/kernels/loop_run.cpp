@@ -1,9 +1,11 @@
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/ops/kernels/loop_chunk.hpp>
+#include <tapestry/ops/kernels/loop_drawing.hpp>
 #include <tapestry/ops/kernels/random.hpp>
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 namespace tapestry::kernels {
 namespace {
@@ -71,6 +73,7 @@ void Chunk::run(std::byte* accumulators) {
   const auto split = std::size_t(plan_.split);
   slices_ = std::min(plan_.block_slices, high_[split] - low_[split]);
   for (const Leaf& leaf : plan_.leaves) {
+    if (leaf.drawing >= 0) new (slot(leaf.drawing)) Drawing(key_of(leaf));
     if (leaf.steady) read(leaf);
   }
   for (const Step& step : plan_.steady_steps) execute(step);
@@ -225,6 +228,10 @@ const std::byte* Chunk::source(const Leaf& leaf) const {
   return static_cast<const std::byte*>(data) + first * leaf.element_bytes;
 }
 
+const RandomKey& Chunk::key_of(const Leaf& leaf) const {
+  return *static_cast<const RandomKey*>(tensors_.inputs[std::size_t(leaf.input)]);
+}
+
 void Chunk::read(const Leaf& leaf) {
   const std::int64_t first = offset(leaf.strides);
   const std::byte* from = nullptr;
@@ -237,8 +244,14 @@ void Chunk::read(const Leaf& leaf) {
   }
   std::byte* to = slot(leaf.slot);
   if (leaf.random) {
-    const auto& key = *static_cast<const RandomKey*>(tensors_.inputs[std::size_t(leaf.input)]);
+    const RandomKey& key = key_of(leaf);
     const auto n = std::size_t(count(Level::element));
+    if (leaf.drawing >= 0) {
+      auto& drawing = *reinterpret_cast<Drawing*>(slot(leaf.drawing));
+      auto* buffer = reinterpret_cast<std::uint32_t*>(arena_ + plan_.slot_offsets[std::size_t(leaf.slot)]);
+      slots_[leaf.slot] = reinterpret_cast<std::byte*>(drawing.start(first, std::int64_t(n), buffer));
+      return;
+    }
     if (plan_.lane_bytes == 4) {
       const float* meanwhile = nullptr;
       if (leaf.meanwhile >= 0)

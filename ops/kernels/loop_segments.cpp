@@ -1,8 +1,11 @@
 // Segments: the single instructions of a plan, put together into as few runs as what comes between them
 // allows, the reductions of rows mostly.
+#include <tapestry/ops/kernels/loop_drawing.hpp>
 #include <tapestry/ops/kernels/loop_lowering.hpp>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <map>
 #include <optional>
 #include <set>
@@ -25,6 +28,7 @@ class Gathering {
   /// needs it, so that as much as possible of what uses its result is in the same segment.
   void run() {
     read_as_stored();
+    draw_in_segments();
     write_converted();
     sum_columns();
     for (std::size_t i = 0; i < all_.size(); ++i) {
@@ -131,6 +135,7 @@ class Gathering {
         if (makes(slot) || numbers.contains(slot)) continue;
         numbers[slot] = int(segment.inputs.size());
         segment.inputs.push_back({from_of(slot, all_[i].levels[k]), slot, stored_as(slot)});
+        if (drawn_.contains(slot)) segment.inputs.back().drawing = drawn_.at(slot);
       }
     };
     for (const std::size_t i : steps) {
@@ -144,7 +149,7 @@ class Gathering {
       read(i);
     }
     for (const std::size_t i : steps) {
-      Segment::Step made{.code = all_[i].code};
+      Segment::Step made{.code = all_[i].code, .of_words = all_[i].of_words};
       for (std::size_t k = 0; k < operands(i).size(); ++k) made.operands[k] = numbers.at(all_[i].slots[k]);
       numbers[all_[i].result] = int(segment.inputs.size() + segment.steps.size());
       segment.steps.push_back(made);
@@ -244,6 +249,45 @@ class Gathering {
         leaf.fetched = true;  // there is next to nothing to fetch
       }
     }
+  }
+
+  /// Random numbers that only segments read: they draw them.
+  void draw_in_segments() {
+    for (Leaf& leaf : plan_.leaves) {
+      if (!leaf.random || slots_.last_read(leaf.slot) == Slots::kEnd || !is_read_by_singles(leaf.slot))
+        continue;
+      leaf.drawing = drawn_[leaf.slot] = slots_.add_memory(sizeof(Drawing), true, Slots::kBegin);
+      for (Step& step : all_) compare_words(step, leaf.slot);
+    }
+  }
+
+  /// Compared with a constant, words needn't become numbers: these are multiples of 2^-24.
+  void compare_words(Step& step, int words) {
+    if (step.kind != Step::Kind::single || step.code < Code::lt || step.code > Code::ge) return;
+    const std::size_t side = step.slots[0] == words ? 0 : 1;
+    const auto& constants = lowering_.constant_values_;
+    const auto other = std::ranges::find(constants, step.slots[1 - side], &Value::slot);
+    if (step.slots[side] != words || other == constants.end()) return;
+    float limit = 0;
+    std::memcpy(&limit, &plan_.constants[std::size_t(other - constants.begin())], sizeof limit);
+    const bool or_equal = step.code == Code::le || step.code == Code::ge;
+    const bool is_upper = (step.code == Code::lt || step.code == Code::le) == (side == 0);
+    // The multiples below `below` are the smaller ones.
+    const double scaled = double(limit) * 0x1p24;
+    const double below = or_equal == is_upper ? std::floor(scaled) + 1 : std::ceil(scaled);
+    if (!(below >= 1 && below <= 0x1p24)) return;
+    LoopPlan::Constant bound;
+    const auto last = std::uint32_t(below * 256 - 1);
+    for (std::size_t at = 0; at < bound.bytes.size(); at += sizeof last) {
+      std::memcpy(&bound.bytes[at], &last, sizeof last);
+    }
+    const int slot = slots_.add();
+    slots_.set_offset(slot, LoopPlan::kConstant + std::int64_t(plan_.constants.size()) * kVectorBytes);
+    plan_.constants.push_back(bound);
+    step.of_words = true;
+    step.code = is_upper ? Code::le : Code::gt;
+    step.slots = {words, slot};
+    step.levels = {Level::element, Level::block};
   }
 
   bool is_read_by_singles(int slot) const {
@@ -356,6 +400,7 @@ class Gathering {
   std::vector<bool> placed_;
   std::set<int> columns_, rows_;    // slots that segments read as such
   std::map<int, DType> stored_as_;  // slots that they convert
+  std::map<int, int> drawn_;        // slots that they draw, and those of Drawings
   struct Wanted {
     int slot;  // of the value
     int as;    // the slot for it in this form
