@@ -72,7 +72,8 @@ inline constexpr VectorOp add{1, 0, 0x58}, mul{1, 0, 0x59}, sub{1, 0, 0x5c}, min
     integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb}, shift{1, 1, 0x72}, widen_words{2, 1, 0x33},
     narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11}, to_bf16{2, 2, 0x72},
     store_words{1, 3, 0x7f, true, 1}, move_bytes{1, 3, 0x6f, false, 0}, store_bytes{1, 3, 0x7f, false, 0},
-    test_bytes{2, 1, 0x26, false, 0}, widen_bytes{2, 1, 0x31}, to_float{1, 0, 0x5b};
+    stream_bytes{1, 1, 0xe7, false, 0}, test_bytes{2, 1, 0x26, false, 0}, widen_bytes{2, 1, 0x31},
+    to_float{1, 0, 0x5b};
 // Of 64-bit lanes, but for the last three.
 inline constexpr VectorOp multiply_even{1, 1, 0xf4, true}, add_wide{1, 1, 0xd4, true},
     xor_wide{1, 1, 0xef, true}, select_wide{3, 1, 0x25, true}, shift_wide{1, 1, 0x73, true},
@@ -116,6 +117,14 @@ class Assembler {
     starts_.push_back(here());
     bytes({0x48 | (int(to) >> 3) << 2 | int(base) >> 3, 0x8b, 0x80 | (int(to) & 7) << 3 | (int(base) & 7)});
     word(slot * 8);
+  }
+
+  /// The pointer at base + 8 * slot += bytes; base is of the first eight registers.
+  void add_to_pointer(Gpr base, int slot, std::int32_t by) {
+    starts_.push_back(here());
+    bytes({0x48, 0x81, 0x80 | int(base)});
+    word(slot * 8);
+    word(by);
   }
 
   void bytes(std::initializer_list<int> values) {

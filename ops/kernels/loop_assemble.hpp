@@ -72,14 +72,15 @@ class AssembledSegment {
   AssembledSegment(const AssembledSegment&) = delete;
   AssembledSegment& operator=(const AssembledSegment&) = delete;
 
-  /// Over rows of so many elements, dense and one after the other; without rows over one.
-  void run(std::byte* const* slots, std::int64_t rows, std::int64_t columns) const {
+  /// Over rows of so many elements, dense and one after the other; without rows over one. The slots of what
+  /// is drawn move.
+  void run(std::byte** slots, std::int64_t rows, std::int64_t columns) const {
     function_(slots, rows, columns, memory_);
   }
   bool is_runnable() const { return function_ != nullptr; }
 
  private:
-  using Function = void (*)(std::byte* const* slots, std::int64_t rows, std::int64_t columns,
+  using Function = void (*)(std::byte** slots, std::int64_t rows, std::int64_t columns,
                             const void* constants);
   void* memory_ = nullptr;  // constants, then code
   std::size_t bytes_ = 0;

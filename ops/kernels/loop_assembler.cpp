@@ -162,7 +162,7 @@ void SegmentAssembler::run(int kept) {
     if (based_.size() < kBases.size()) based_.push_back(slot);
   };
   for (const Segment::Input& input : segment_.inputs) {
-    if (input.from >= From::column) add_base(input.slot);
+    if (input.from >= From::column && input.drawing < 0) add_base(input.slot);
   }
   for (const Segment::Output& output : segment_.outputs) {
     if (!output.is_of_row()) add_base(output.slot);

@@ -30,6 +30,7 @@ void SegmentAssembler::draw_if_needed() {
     a_.bytes({0x49, 0x3b, 0x07});                      // cmp rax, [r15]
     const std::size_t to_end = a_.jump({0x0f, 0x8e});  // jle
     calls_.push_back(a_.jump({0xe8}));                 // call
+    a_.add_to_pointer(kSlots, input.slot, -Drawing::kBatch * 4);
     a_.bind(to_end, a_.here());
   }
 }
@@ -63,15 +64,22 @@ void SegmentAssembler::draw_function() {
     return in_drawing(offsetof(Drawing, keys), 2 * (round - 2) + number);
   };
   const auto first_key = [](std::size_t number) { return in_drawing(offsetof(Drawing, first_keys), number); };
-  a_.bytes({0x53, 0xbb, 0x55, 0x55, 0x00, 0x00,  // push rbx; mov ebx, 0x5555
-            0xc5, 0xf8, 0x92, 0xd3,              // kmovw k2, ebx
-            0x49, 0x8b, 0x5f, 0x08});            // mov rbx, [r15 + 8]
-  static_assert(offsetof(Drawing, place) == 8 && kFirstMask == 2);
+  a_.bytes({0xc4, 0xc1, 0x78, 0x90, 0x57, 0x08});  // kmovw k2, [r15 + 8]
+  static_assert(offsetof(Drawing, lower_halves) == 8 && kFirstMask == 2);
   const Mask lower_halves{kFirstMask};
   for (const auto& [reg, number] : {std::pair(factor0, 0), std::pair(factor1, 1)}) {
     Address at = in_drawing(offsetof(Drawing, factors), std::size_t(number));
     at.repeated = false;
     a_.emit(v::broadcast_wide, reg, {}, at);
+  }
+
+  const auto words = [](std::size_t vector) {
+    return Address{.base = kPassing,
+                   .offset = std::int32_t(offsetof(Drawing, words) + vector * kVectorBytes)};
+  };
+  for (std::size_t i = 0; i < Drawing::kLeast / 16; ++i) {  // what is left of the last batch
+    a_.emit(v::load, chains[i].t, {}, words(i + Drawing::kBatch / 16));
+    a_.emit(v::store, chains[i].t, {}, words(i));
   }
 
   // Rounds 0 and 1.
@@ -121,18 +129,15 @@ void SegmentAssembler::draw_function() {
     a_.emit_with(v::select_bits, c[1], c[3], key(9, 1), kXor3, lower_halves);
     a_.emit(v::even_pairs, c[0], t, c[1]);
     a_.emit(v::odd_pairs, c[2], t, c[1]);
-    const std::int32_t offset = std::int32_t(i) * 2 * kVectorBytes;
-    a_.emit(v::store, c[0], {}, {.base = Gpr::rbx, .offset = offset});
-    a_.emit(v::store, c[2], {}, {.base = Gpr::rbx, .offset = offset + std::int32_t(kVectorBytes)});
+    a_.emit(v::store, c[0], {}, words(2 + 2 * i));
+    a_.emit(v::store, c[2], {}, words(3 + 2 * i));
     codes[i] = std::exchange(a_, {});
   }
   a_ = std::move(before);
   a_.append_in_turns(codes, 1);
 
   static_assert(Drawing::kBatch == 128);
-  a_.bytes({0x49, 0x81, 0x07, 0x80, 0x00, 0x00, 0x00,        // add qword [r15], 128
-            0x49, 0x81, 0x47, 0x08, 0x00, 0x02, 0x00, 0x00,  // add qword [r15 + 8], 512
-            0x5b});                                          // pop rbx
+  a_.bytes({0x49, 0x81, 0x07, 0x80, 0x00, 0x00, 0x00});  // add qword [r15], 128
   for (const Kept& kept : kept_) {
     if (std::ranges::find(pool, kept.reg.number) == pool.end()) read_kept(kept);
   }

@@ -74,7 +74,8 @@ void SegmentAssembler::store(const Segment::Output& output) {
     const Mask chosen = condition(output.value);
     const Zmm bytes = passing();
     a_.emit(v::move_bytes, bytes, {}, in_register(constant_bits(0x01010101)), chosen, true);
-    return a_.emit(v::store_bytes, bytes, {}, element(output.slot, 1), mask);
+    return a_.emit(output.streams && !is_tail_ ? v::stream_bytes : v::store_bytes, bytes, {},
+                   element(output.slot, 1), mask);
   }
   const Zmm value = reg(output.value);
   switch (output.to) {

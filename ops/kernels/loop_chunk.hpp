@@ -46,6 +46,7 @@ class Chunk {
   void block();
   const std::byte* source(const Leaf& leaf) const;
   void read(const Leaf& leaf);
+  void start_drawing();
   const RandomKey& key_of(const Leaf& leaf) const;
   void fetch(std::size_t step) const;
   void execute(const Step& step);

@@ -24,10 +24,10 @@ void Drawing::start_counters(std::uint32_t word1) {
 std::uint32_t* Drawing::start(std::int64_t first, std::int64_t size, std::uint32_t* buffer) {
   const std::int64_t within = first % 4;
   const auto counter = std::uint64_t(first / 4);
-  place = buffer;
-  if (low_word(counter) + std::uint64_t(size + kSlack) / 4 > std::numeric_limits<std::uint32_t>::max()) {
-    // The counters' first word may run over, once in 2^34 elements.
+  if (low_word(counter) + std::uint64_t(size + 2 * kBatch) / 4 > std::numeric_limits<std::uint32_t>::max()) {
+    // The counters' first word may run over, once in 2^34 elements: all are drawn now.
     const auto seed = std::uint64_t(key[0]), step = std::uint64_t(key[1]);
+    std::uint32_t* place = buffer;
     for (std::uint64_t at = counter; at <= std::uint64_t(first + size - 1) / 4; ++at) {
       for (const std::uint32_t word :
            philox4x32({low_word(at), high_word(at), low_word(step), high_word(step)},
@@ -43,7 +43,7 @@ std::uint32_t* Drawing::start(std::int64_t first, std::int64_t size, std::uint32
     products[i] = factors[0] * (low_word(counter) + i / 2 + i % 2 * (kLanes / 2));
   }
   enough = -within - kLeast;
-  return buffer + within;
+  return words.data() + kLeast + within + kBatch;
 }
 
 }  // namespace tapestry::kernels

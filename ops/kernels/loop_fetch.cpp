@@ -17,7 +17,8 @@ constexpr std::int64_t kTwoBlocks = 40 * 1024;
 
 /// Drawing random numbers takes long enough for a leaf's elements to come meanwhile, of the same block.
 void fetch_while_drawing(LoopPlan& plan) {
-  const auto random = std::ranges::find(plan.leaves, true, &Leaf::random);
+  const auto random =
+      std::ranges::find_if(plan.leaves, [](const Leaf& leaf) { return leaf.random && leaf.drawing < 0; });
   const auto other = std::ranges::find_if(plan.leaves, [&](const Leaf& leaf) {
     return leaf.is_read() && !leaf.fetched && leaf.element_bytes == plan.lane_bytes;
   });
@@ -64,11 +65,13 @@ void fetch_ahead(LoopPlan& plan, Fetching fetching) {
   plan.fetches = plan.steps.size() >= kFetchSteps;
   const auto streams =
       std::ranges::count_if(plan.leaves, [](const Leaf& leaf) { return leaf.is_read() && !leaf.fetched; });
-  if (fetching == Fetching::single_streams && (!plan.fetches || streams > 1)) {
+  // A segment that draws takes long enough for one stream to come meanwhile, on any CPU.
+  const bool draws = streams == 1 && plan.steps.size() == 1 && plan.steps[0].draws;
+  if (fetching == Fetching::single_streams && !draws && (!plan.fetches || streams > 1)) {
     plan.fetches = false;
     return;
   }
-  fetch_in_segments(plan, fetching == Fetching::single_streams);
+  fetch_in_segments(plan, fetching == Fetching::single_streams && !draws);
 }
 
 }  // namespace tapestry::kernels

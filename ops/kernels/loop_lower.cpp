@@ -1,6 +1,5 @@
 // From instructions to steps over slots: which operands are read where they are, which results are written
 // straight to an output, what is computed once a chunk or once a row, and where in the arena the others live.
-#include <tapestry/ops/kernels/loop_drawing.hpp>
 #include <tapestry/ops/kernels/loop_lowering.hpp>
 
 #include <algorithm>
@@ -82,7 +81,7 @@ Value Lowering::add(Leaf& leaf, const Shape& strides) {
     leaf.slot = slots_.add();
   } else {
     leaf.walk = block_.walk_of(strides, leaf.level);
-    const std::int64_t slack = leaf.random ? Drawing::kSlack * plan_.lane_bytes : 0;
+    const std::int64_t slack = leaf.random ? 8 * plan_.lane_bytes : 0;  // for whole counters
     leaf.slot = slots_.add_memory(block_.bytes(leaf.level) + slack, leaf.steady, Slots::kBegin);
   }
   plan_.leaves.push_back(leaf);

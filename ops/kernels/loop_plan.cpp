@@ -207,6 +207,9 @@ namespace {
 
 /// False if there are too many values for the registers.
 bool assemble_segments(LoopPlan& plan) {
+  // A vector of booleans is a quarter of a cache line, which is written once all are there: on AMD's CPUs
+  // that is better than to copy a block of them, on others it wasn't measured.
+  const bool is_amd = __builtin_cpu_is("amd");
   for (const Segment& segment : plan.segments) {
     plan.assembled.push_back(assemble(segment));
     if (!plan.assembled.back()) return false;
@@ -221,7 +224,10 @@ bool assemble_segments(LoopPlan& plan) {
       // What is reduced after the segment is read once more.
       if (std::ranges::find(plan.reduceds, output.slot, &ReducedOutput::slot) != plan.reduceds.end())
         continue;
-      if (output.to != To::element && (output.to != To::bf16 || !cpu_multiplies_bf16())) continue;
+      if (output.to == To::bf16      ? !cpu_multiplies_bf16()
+          : output.to == To::boolean ? !is_amd
+                                     : output.to != To::element)
+        continue;
       output.streams = full->in_segment = true;
     }
     plan.streaming.push_back(assemble(segment));
@@ -259,7 +265,11 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   bool fits = lower(plan, geometry);
   std::int64_t operands = plan.value_bytes / (plan.block_slices * plan.slice_elements * plan.lane_bytes);
   for (const Leaf& leaf : plan.leaves) operands += leaf.kind == Leaf::Kind::direct;
-  for (const FullOutput& full : plan.fulls) operands += full.direct;
+  // Of drawn numbers a batch is there, not a block, and a mask of them is small.
+  const std::int64_t drawn =
+      std::ranges::count_if(plan.leaves, [](const Leaf& leaf) { return leaf.drawing >= 0; });
+  operands -= drawn;
+  for (const FullOutput& full : plan.fulls) operands += full.direct && (drawn == 0 || full.element_bytes > 1);
   // Where squared deviations are gathered, what they are gathered in is in that cache, too.
   const bool shares = deviates(loop) && geometry.extents.elements() * plan.lane_bytes >= kMuchMemory;
   elements = std::clamp<std::int64_t>(

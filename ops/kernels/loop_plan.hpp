@@ -102,6 +102,7 @@ struct Step {
   Code code = Code::copy;
   int segment = -1;
   bool of_words = false;  ///< as of a segment's step
+  bool draws = false;     ///< the segment does
   bool has_rows = false;  ///< the segment's operands have values for rows
   int operands = 0;
   std::array<int, 4> slots{};

@@ -232,6 +232,16 @@ const RandomKey& Chunk::key_of(const Leaf& leaf) const {
   return *static_cast<const RandomKey*>(tensors_.inputs[std::size_t(leaf.input)]);
 }
 
+void Chunk::start_drawing() {
+  for (const Leaf& leaf : plan_.leaves) {
+    if (leaf.drawing < 0) continue;
+    auto* buffer = reinterpret_cast<std::uint32_t*>(arena_ + plan_.slot_offsets[std::size_t(leaf.slot)]);
+    slots_[leaf.slot] =
+        reinterpret_cast<std::byte*>(reinterpret_cast<Drawing*>(slot(leaf.drawing))
+                                         ->start(offset(leaf.strides), count(Level::element), buffer));
+  }
+}
+
 void Chunk::read(const Leaf& leaf) {
   const std::int64_t first = offset(leaf.strides);
   const std::byte* from = nullptr;
@@ -246,12 +256,7 @@ void Chunk::read(const Leaf& leaf) {
   if (leaf.random) {
     const RandomKey& key = key_of(leaf);
     const auto n = std::size_t(count(Level::element));
-    if (leaf.drawing >= 0) {
-      auto& drawing = *reinterpret_cast<Drawing*>(slot(leaf.drawing));
-      auto* buffer = reinterpret_cast<std::uint32_t*>(arena_ + plan_.slot_offsets[std::size_t(leaf.slot)]);
-      slots_[leaf.slot] = reinterpret_cast<std::byte*>(drawing.start(first, std::int64_t(n), buffer));
-      return;
-    }
+    if (leaf.drawing >= 0) return;  // start_drawing() at each segment
     if (plan_.lane_bytes == 4) {
       const float* meanwhile = nullptr;
       if (leaf.meanwhile >= 0)
@@ -295,6 +300,7 @@ void Chunk::execute(const Step& step) {
   if (step.kind == Step::Kind::segment) {
     const auto& segments = writes_past_ ? plan_.streaming : plan_.assembled;
     const AssembledSegment& segment = *segments[std::size_t(step.segment)];
+    if (step.draws) start_drawing();
     const std::int64_t rows = !step.has_rows ? 1 : plan_.loop.row ? count(Level::row) : slices_;
     segment.run(slots_, rows, count(Level::element) / rows);
     return;

@@ -177,10 +177,13 @@ class Gathering {
       segment.outputs.push_back({number->second, wanted.as, wanted.to});
       return true;
     });
-    plan_.steps.push_back({.kind = Step::Kind::segment,
-                           .level = Level::element,
-                           .segment = int(plan_.segments.size()),
-                           .has_rows = segment.has_rows()});
+    plan_.steps.push_back(
+        {.kind = Step::Kind::segment,
+         .level = Level::element,
+         .segment = int(plan_.segments.size()),
+         .draws = std::ranges::any_of(segment.inputs,
+                                      [](const Segment::Input& input) { return input.drawing >= 0; }),
+         .has_rows = segment.has_rows()});
     plan_.segments.push_back(std::move(segment));
   }
 

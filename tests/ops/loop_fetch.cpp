@@ -101,7 +101,22 @@ BOOST_AUTO_TEST_CASE(one_stream_is_asked_for_while_random_numbers_are_drawn) {
   loop.outputs = {{Operand::result(2), DType::f32, Reduce::none, {1}}};
   for (const Fetching fetching : {Fetching::all, Fetching::single_streams}) {
     const LoopPlan plan = plan_for(loop, fetching);
-    BOOST_TEST(std::ranges::count_if(plan.leaves, [](const Leaf& leaf) { return leaf.meanwhile >= 0; }) == 1);
+    const auto meanwhile =
+        std::ranges::count_if(plan.leaves, [](const Leaf& leaf) { return leaf.meanwhile >= 0; });
+    BOOST_TEST(meanwhile == (assembles() ? 0 : 1));
+  }
+  loop.code.pop_back();
+  loop.inputs.pop_back();
+  loop.outputs[0].value = Operand::result(1);
+  for (const Fetching fetching : {Fetching::all, Fetching::single_streams}) {
+    const LoopPlan plan = plan_for(loop, fetching);
+    if (!assembles()) continue;
+    BOOST_TEST(asking(plan) == 1);
+    BOOST_TEST(!plan.fetches);
+    for (const Segment::Input& input : plan.segments[0].inputs) {
+      const bool asks = input.from == From::element && input.drawing < 0;
+      BOOST_TEST((input.ahead == (asks ? 4096 : 0) && !input.into_second));
+    }
   }
 }
 

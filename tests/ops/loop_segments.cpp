@@ -100,6 +100,30 @@ BOOST_AUTO_TEST_CASE(large_results_are_written_wherever_they_lie) {
   }
 }
 
+// Booleans, too.
+BOOST_AUTO_TEST_CASE(large_masks_are_written_wherever_they_lie) {
+  const std::int64_t size = (5 << 20) + 5;
+  Loop loop = pointwise(size, 1, {{Code::lt, in(0), Operand::constant(1)}, {Code::add, in(0), res(0)}});
+  loop.outputs.push_back({res(0), DType::boolean, Reduce::none, {1}});
+  std::vector<float> x(std::size_t(size), 2), y(std::size_t(size) + 32);
+  std::vector<std::uint8_t> mask(std::size_t(size) + 32);
+  for (std::size_t i = 0; i < x.size(); i += 3) x[i] = 0.5;
+  const auto aligned = [](auto* data) {
+    while (reinterpret_cast<std::uintptr_t>(data) % 64 != 0) ++data;
+    return data;
+  };
+  for (const int first : {0, 1}) {
+    std::ranges::fill(mask, std::uint8_t{7});
+    const void* from[] = {x.data()};
+    std::uint8_t* chosen = aligned(mask.data()) + first;
+    void* to[] = {aligned(y.data()), chosen};
+    CompiledLoop(loop).run(from, to, nullptr);
+    bool right = chosen[size] == 7 && (first == 0 || chosen[-1] == 7);
+    for (std::int64_t i = 0; i < size; ++i) right &= chosen[i] == (i % 3 == 0);
+    BOOST_TEST(right, "from element " << first);
+  }
+}
+
 // Without rows there is nothing but the memory that must lie well.
 BOOST_AUTO_TEST_CASE(large_results_without_rows_are_written_wherever_they_lie) {
   const std::int64_t size = (4 << 20) + 5;
