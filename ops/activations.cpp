@@ -47,10 +47,27 @@ constexpr Op kElu = unary("elu", [](C c) {
   return maximum(0, c.x[0]) + c.attrs.as<AlphaAttrs>().alpha * expm1(minimum(c.x[0], 0));
 });
 
-constexpr Op kGelu = unary("gelu", [](C c) {
-  const Var& x = c.x[0];
-  return 0.5 * x * (1 + erf(x * (1 / std::numbers::sqrt2)));
-});
+// Its own derivative is (2 - x^2) p(x).
+constexpr Op kGeluSlope{.name = "gelu_slope",
+                        .type = rules::floating,
+                        .vjp = {[](V v) {
+                          constexpr double kDensity = std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+                          const Var square = v.a() * v.a();
+                          return v.g * (kDensity * mul_no_nan(exp(-0.5 * square), 2 - square));
+                        }},
+                        .loop = rules::pointwise<kernels::Code::gelu_slope>,
+                        .pointwise = true};
+
+// The definition's derivative computes two functions and what turns them into one: twice as much as that one
+// takes.
+constexpr Op kGelu{.name = "gelu",
+                   .type = rules::floating,
+                   .expand =
+                       [](C c) {
+                         const Var& x = c.x[0];
+                         return 0.5 * x * (1 + erf(x * (1 / std::numbers::sqrt2)));
+                       },
+                   .vjp = {[](V v) { return v.g * gelu_slope(v.a()); }}};
 
 // From |x| = 8 on the tanh is 1 in f64 too; without the clamp x^3 would overflow.
 constexpr Op kGeluTanh = unary("gelu_tanh", [](C c) {
@@ -74,13 +91,15 @@ Var sigmoid(const Operand& x) { return emit(kSigmoid, {x}); }
 Var relu(const Operand& x) { return emit(kRelu, {x}); }
 Var leaky_relu(const Operand& x, double slope) { return emit(kLeakyRelu, {x}, SlopeAttrs{slope}); }
 Var elu(const Operand& x, double alpha) { return emit(kElu, {x}, AlphaAttrs{alpha}); }
+Var gelu_slope(const Operand& x) { return emit(kGeluSlope, {x}); }
 Var gelu(const Operand& x) { return emit(kGelu, {x}); }
 Var gelu_tanh(const Operand& x) { return emit(kGeluTanh, {x}); }
 Var silu(const Operand& x) { return emit(kSilu, {x}); }
 Var softplus(const Operand& x) { return emit(kSoftplus, {x}); }
 
 void register_activations(Registry& registry) {
-  for (const Op* op : {&kSigmoid, &kRelu, &kLeakyRelu, &kElu, &kGelu, &kGeluTanh, &kSilu, &kSoftplus}) {
+  for (const Op* op :
+       {&kSigmoid, &kRelu, &kLeakyRelu, &kElu, &kGeluSlope, &kGelu, &kGeluTanh, &kSilu, &kSoftplus}) {
     registry.add(*op);
   }
 }

@@ -17,7 +17,9 @@ Var leaky_relu(const Operand& x, double slope = 0.01);
 Var elu(const Operand& x, double alpha = 1);
 /// x * P(N <= x) for a standard normal N: x / 2 * (1 + erf(x / sqrt(2))).
 Var gelu(const Operand& x);
-/// Its approximation x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks and Gimpel, 2016).
+/// Its derivative, P(N <= x) + x p(x) with N's density p.
+Var gelu_slope(const Operand& x);
+/// gelu's approximation x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3))) (Hendrycks and Gimpel, 2016).
 Var gelu_tanh(const Operand& x);
 /// x * sigmoid(x)
 Var silu(const Operand& x);

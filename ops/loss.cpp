@@ -14,6 +14,7 @@ namespace tapestry {
 namespace {
 
 using C = const Call&;
+using V = const Vjp&;
 
 struct LabelAttrs {
   std::int64_t classes;
@@ -90,11 +91,13 @@ constexpr Op kCheckLabels{.name = "check_labels",
                               },
                           .must_run = true};
 
+/// In which labels and positions are compared.
+DType compared_dtype(const Var& logits) { return logits.dtype() == DType::f64 ? DType::f64 : DType::f32; }
+
 /// Checked labels as a column, in the dtype in which they are compared.
 Var label_column(const Var& labels, const Var& logits, std::optional<std::int64_t> ignored = {}) {
   const Var checked = check_labels(labels, logits.shape()[1], ignored);
-  const DType dtype = logits.dtype() == DType::f64 ? DType::f64 : DType::f32;
-  return reshape(cast(checked, dtype), {logits.shape()[0], 1});
+  return reshape(cast(checked, compared_dtype(logits)), {logits.shape()[0], 1});
 }
 
 /// bool [n, c]: is it the label's class?
@@ -102,14 +105,46 @@ Var is_label(const Var& column, std::int64_t classes) {
   return equal(iota(column.tape(), column.dtype(), {1, classes}, 1), column);
 }
 
+/// The sum of what a comparison with each column's number leaves of the row: loops that hold whole rows read
+/// that element at once.
+kernels::Loop pick_loop(std::span<const Type> x, const Type& y, const Attrs&) {
+  using kernels::Code;
+  using kernels::Operand;
+  return {.extents = x[0].shape,
+          .lane = rules::lane_of(y.dtype),
+          .inputs = {{x[0].dtype, strides_of(x[0].shape)}, {x[1].dtype, {1, 0}}},
+          .code = {{.code = Code::index, .dim = 1},
+                   {Code::eq, Operand::result(0), Operand::input(1)},
+                   {Code::select, Operand::input(0), Operand::constant(0), Operand::result(1)}},
+          .outputs = {{Operand::result(2), y.dtype, kernels::Reduce::sum, {1, 0}}}};
+}
+
+constexpr Op kPick{.name = "pick",
+                   .arity = 2,
+                   .type =
+                       [](const Signature& s) {
+                         const auto& [dtype, shape] = s.x[0];
+                         require_type(is_floating(dtype) && shape.rank() == 2 && shape[1] <= 1 << 24,
+                                      "the first operand isn't floating [n, c]");
+                         require_type(s.x[1].dtype != DType::boolean && s.x[1].shape == Shape{shape[0], 1},
+                                      "the positions aren't numbers [", shape[0], ", 1]");
+                         return Type{dtype, s.x[1].shape};
+                       },
+                   .vjp = {[](V v) {
+                     const Var column = cast(v.b(), compared_dtype(v.a()));
+                     return where(is_label(column, v.a().shape()[1]), v.g, 0);
+                   }},
+                   .no_gradient = "positions are constant but for the steps",
+                   .loop = pick_loop};
+
 Var cross_entropy(C c) {
   const Var& logits = c.x[0];
   const auto& [smoothing, ignore_index] = c.attrs.as<CrossEntropyAttrs>();
   const Var column = label_column(c.x[1], logits, ignore_index);
 
   // log(sum(exp(z))) - z[label], of z moved so that its maximum is 0
-  const Var z = logits - stop_gradient(max(logits, 1, kKeepDims));
-  Var target = sum(where(is_label(column, logits.shape()[1]), z, 0), 1, kKeepDims);
+  const Var largest = stop_gradient(max(logits, 1, kKeepDims)), z = logits - largest;
+  Var target = pick(logits, column) - largest;
   if (smoothing != 0) target = (1 - smoothing) * target + smoothing * mean(z, 1, kKeepDims);
   const Var row = log(sum(exp(z), 1, kKeepDims)) - target;
 
@@ -131,8 +166,9 @@ constexpr Op kSoftmaxCrossEntropy{
 
 constexpr Op kMulticlassHinge{.name = "multiclass_hinge", .arity = 2, .type = row_loss, .expand = [](C c) {
                                 const Var& scores = c.x[0];
-                                const Var right = is_label(label_column(c.x[1], scores), scores.shape()[1]);
-                                const Var score = sum(where(right, scores, 0), 1, kKeepDims);
+                                const Var column = label_column(c.x[1], scores);
+                                const Var right = is_label(column, scores.shape()[1]);
+                                const Var score = pick(scores, column);
                                 const Var margins = relu(scores - score + c.attrs.as<MarginAttrs>().margin);
                                 return sum(where(right, 0, margins)) / scores.shape()[0];
                               }};
@@ -178,12 +214,13 @@ Var multiclass_hinge(const Operand& scores, const Operand& labels, double margin
 Var mean_squared_error(const Operand& x, const Operand& y) { return emit(kMeanSquaredError, {x, y}); }
 Var l2_penalty(const Operand& w, double reg) { return emit(kL2Penalty, {w}, PenaltyAttrs{reg}); }
 Var accuracy(const Operand& logits, const Operand& labels) { return emit(kAccuracy, {logits, labels}); }
+Var pick(const Operand& x, const Operand& positions) { return emit(kPick, {x, positions}); }
 Var check_labels(const Operand& labels, std::int64_t classes, std::optional<std::int64_t> ignored) {
   return emit(kCheckLabels, {labels}, LabelAttrs{classes, ignored});
 }
 
 void register_loss(Registry& registry) {
-  for (const Op* op : {&kCheckLabels, &kSoftmaxCrossEntropy, &kMulticlassHinge, &kMeanSquaredError,
+  for (const Op* op : {&kCheckLabels, &kPick, &kSoftmaxCrossEntropy, &kMulticlassHinge, &kMeanSquaredError,
                        &kL2Penalty, &kAccuracy}) {
     registry.add(*op);
   }

@@ -34,6 +34,10 @@ Var l2_penalty(const Operand& w, double reg);
 /// The share of the rows whose largest logit, the first of equals, is at the label; f32, not differentiated.
 Var accuracy(const Operand& logits, const Operand& labels);
 
+/// Of x, [n, c], and positions, [n, 1], the element of each row at its position, 0 where there is none: [n,
+/// 1]. The others don't matter, be they NaN.
+Var pick(const Operand& x, const Operand& positions);
+
 /// `labels` as they are, after a look at each: one that is neither in [0, classes) nor `ignored` is an Error
 /// when the step runs, also if nothing uses the result.
 Var check_labels(const Operand& labels, std::int64_t classes, std::optional<std::int64_t> ignored = {});

@@ -6,7 +6,7 @@ printed is relative to the function being approximated, before rounding. Needs m
 """
 import struct
 
-from mpmath import mp, mpf, cos, erf, expm1, log, log1p, pi, sin, sqrt, tanh
+from mpmath import mp, mpf, cos, erf, exp, expm1, log, log1p, pi, sin, sqrt, tanh
 
 mp.dps = 60
 ZERO = mpf(10) ** -20  # instead of 0, where the quotients below are limits
@@ -144,4 +144,33 @@ def erf_table():
 
 print("erf f32, table")
 for row in erf_table():
+    print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")
+
+
+# The derivative of GELU in f32, P(N <= x) + x e^(-x^2/2) / sqrt(2 pi), less the 1/2 that it is at 0: then it is odd.
+# From 0 to 15.5 times GELU_WIDTH, a polynomial of degree 5 for each k as above. What counts is the error itself, in
+# units of 2^-24, as 1/2 is added; the last polynomial ends at 1/2, which the function is from there on, but for
+# 2^-24.8.
+GELU_WIDTH = to_f32(mpf("0.3875"))
+
+
+def gelu_slope(x):
+    return erf(x / sqrt(mpf(2))) / 2 + x * exp(-x * x / 2) / sqrt(2 * pi)
+
+
+def gelu_slope_table():
+    rows = [[mpf(0)] * 16 for _ in range(6)]
+    for k in range(16):
+        ts = chebyshev(0 if k == 0 else -GELU_WIDTH / 2, GELU_WIDTH / 2)
+        ys = [gelu_slope(k * GELU_WIDTH + t) for t in ts]
+        weights = [mpf(2) ** 24] * len(ts)
+        if k == 15:
+            ts, ys, weights = ts + [GELU_WIDTH / 2], ys + [mpf(1) / 2], weights + [100 * weights[0]]
+        for j, c in enumerate(rounded_one_by_one(ts, ys, weights, [to_f32(gelu_slope(k * GELU_WIDTH))], 6)):
+            rows[j][k] = c
+    return rows
+
+
+print("derivative of GELU f32, table")
+for row in gelu_slope_table():
     print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")

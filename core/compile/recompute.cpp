@@ -21,7 +21,7 @@ constexpr std::int64_t kFunctionBytes = 6;
 /// divisions, random numbers or a reduction are among its instructions.
 std::optional<std::int64_t> functions_of(const kernels::Loop& loop) {
   const auto is_function = [](const kernels::Instruction& i) {
-    return i.code == Code::exp || i.code == Code::erf;
+    return i.code == Code::exp || i.code == Code::erf || i.code == Code::gelu_slope;
   };
   const auto is_dear = [&](const kernels::Instruction& i) {
     return ((i.code >= Code::sqrt && i.code <= Code::erf) || i.code == Code::div || i.code == Code::pow ||

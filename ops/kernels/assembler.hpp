@@ -68,12 +68,12 @@ inline constexpr VectorOp add{1, 0, 0x58}, mul{1, 0, 0x59}, sub{1, 0, 0x5c}, min
     store{1, 0, 0x11}, stream{1, 0, 0x2b}, stream_half{1, 0, 0x2b, false, 1}, move{1, 0, 0x28},
     compare{1, 0, 0xc2}, broadcast{2, 1, 0x18}, blend{2, 1, 0x65}, fmadd213{2, 1, 0xa8}, fmadd231{2, 1, 0xb8},
     fnmadd213{2, 1, 0xac}, fnmadd231{2, 1, 0xbc}, scale{2, 1, 0x2c}, permute{2, 1, 0x16},
-    select_bits{3, 1, 0x25}, round{3, 1, 0x08}, reduce{3, 1, 0x56}, integer_add{1, 1, 0xfe},
-    integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb}, shift{1, 1, 0x72}, widen_words{2, 1, 0x33},
-    narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11}, to_bf16{2, 2, 0x72},
-    store_words{1, 3, 0x7f, true, 1}, move_bytes{1, 3, 0x6f, false, 0}, store_bytes{1, 3, 0x7f, false, 0},
-    stream_bytes{1, 1, 0xe7, false, 0}, test_bytes{2, 1, 0x26, false, 0}, widen_bytes{2, 1, 0x31},
-    to_float{1, 0, 0x5b};
+    select_bits{3, 1, 0x25}, round{3, 1, 0x08}, reduce{3, 1, 0x56}, range{3, 1, 0x50},
+    integer_add{1, 1, 0xfe}, integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb}, shift{1, 1, 0x72},
+    widen_words{2, 1, 0x33}, narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11},
+    to_bf16{2, 2, 0x72}, store_words{1, 3, 0x7f, true, 1}, move_bytes{1, 3, 0x6f, false, 0},
+    store_bytes{1, 3, 0x7f, false, 0}, stream_bytes{1, 1, 0xe7, false, 0}, test_bytes{2, 1, 0x26, false, 0},
+    widen_bytes{2, 1, 0x31}, to_float{1, 0, 0x5b};
 // Of 64-bit lanes, but for the last three.
 inline constexpr VectorOp multiply_even{1, 1, 0xf4, true}, add_wide{1, 1, 0xd4, true},
     xor_wide{1, 1, 0xef, true}, select_wide{3, 1, 0x25, true}, shift_wide{1, 1, 0x73, true},
@@ -100,6 +100,10 @@ class Assembler {
     emit(op, to, a, b, mask);
     byte(immediate);
   }
+
+  /// to = a | b, of the masks of 16 elements
+  void mask_or(Mask to, Mask a, Mask b) { masks(0x45, to, a, b); }
+  void mask_clear(Mask to) { masks(0x47, to, to, to); }
 
   /// Logical shifts by a constant: /6 to the left, /2 to the right.
   void shift_left(Zmm to, Zmm from, int bits) { emit_with(vector_ops::shift, Zmm{6}, to, from, bits); }
@@ -176,6 +180,11 @@ class Assembler {
     starts_.push_back(here());
     code_.insert(code_.end(), from.code_.begin() + std::ptrdiff_t(from.starts_[i]),
                  from.code_.begin() + std::ptrdiff_t(end));
+  }
+
+  void masks(int opcode, Mask to, Mask a, Mask b) {
+    starts_.push_back(here());
+    bytes({0xc5, 0x84 | (~a.number & 15) << 3, opcode, 0xc0 | to.number << 3 | b.number});
   }
 
   void byte(int value) { code_.push_back(std::uint8_t(value)); }

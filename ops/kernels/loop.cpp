@@ -17,18 +17,19 @@ struct CodeInfo {
 };
 
 constexpr std::array kCodes = std::to_array<CodeInfo>({
-    {"copy", 1, true},    {"neg", 1, true},         {"abs", 1, true},         {"sign", 1, true},
-    {"sqrt", 1, false},   {"exp", 1, false},        {"expm1", 1, false},      {"log", 1, false},
-    {"log1p", 1, false},  {"sin", 1, false},        {"cos", 1, false},        {"tanh", 1, false},
-    {"erf", 1, false},    {"floor", 1, true},       {"logical_not", 1, true}, {"is_finite", 1, true},
-    {"add", 2, true},     {"sub", 2, true},         {"mul", 2, true},         {"div", 2, true},
-    {"pow", 2, false},    {"max", 2, true},         {"min", 2, true},         {"eq", 2, true},
-    {"ne", 2, true},      {"lt", 2, true},          {"le", 2, true},          {"gt", 2, true},
-    {"ge", 2, true},      {"logical_and", 2, true}, {"logical_or", 2, true},  {"mul_no_nan", 2, true},
-    {"select", 3, true},  {"mul_add", 3, true},     {"index", 0, true},       {"uniform", 1, false},
-    {"row_sum", 1, true}, {"row_max", 1, true},     {"row_min", 1, true},
+    {"copy", 1, true},        {"neg", 1, true},     {"abs", 1, true},         {"sign", 1, true},
+    {"sqrt", 1, false},       {"exp", 1, false},    {"expm1", 1, false},      {"log", 1, false},
+    {"log1p", 1, false},      {"sin", 1, false},    {"cos", 1, false},        {"tanh", 1, false},
+    {"gelu_slope", 1, false}, {"erf", 1, false},    {"floor", 1, true},       {"logical_not", 1, true},
+    {"is_finite", 1, true},   {"add", 2, true},     {"sub", 2, true},         {"mul", 2, true},
+    {"div", 2, true},         {"pow", 2, false},    {"max", 2, true},         {"min", 2, true},
+    {"eq", 2, true},          {"ne", 2, true},      {"lt", 2, true},          {"le", 2, true},
+    {"gt", 2, true},          {"ge", 2, true},      {"logical_and", 2, true}, {"logical_or", 2, true},
+    {"mul_no_nan", 2, true},  {"select", 3, true},  {"mul_add", 3, true},     {"index", 0, true},
+    {"uniform", 1, false},    {"row_sum", 1, true}, {"row_max", 1, true},     {"row_min", 1, true},
+    {"row_at", 2, true},
 });
-static_assert(kCodes.size() == std::size_t(Code::row_min) + 1);
+static_assert(kCodes.size() == std::size_t(Code::row_at) + 1);
 
 const CodeInfo& info(Code code) { return kCodes[std::size_t(code)]; }
 
@@ -76,6 +77,10 @@ void check_rows(const Loop& loop) {
     require(loop.row || !reduces_row(instruction.code), name_of(instruction.code), " in a loop without rows");
   }
   const RowValues same(loop);
+  for (const Instruction& instruction : loop.code) {
+    require(instruction.code != Code::row_at || same(instruction.b),
+            "row_at of a number that differs within a row");
+  }
   for (const LoopOutput& output : loop.outputs) {
     require(!output.per_row || (loop.row && same(output.value)),
             "an output for each row differs within a row");

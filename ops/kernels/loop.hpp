@@ -36,7 +36,9 @@ enum class Reduce : std::uint8_t {
 // clang-format off
 enum class Code : std::uint8_t {
   // of a
-  copy, neg, abs, sign, sqrt, exp, expm1, log, log1p, sin, cos, tanh, erf, floor, logical_not, is_finite,
+  copy, neg, abs, sign, sqrt, exp, expm1, log, log1p, sin, cos, tanh,
+  gelu_slope,  ///< P(N <= a) + a p(a) for a standard normal N of density p: the derivative of a P(N <= a)
+  erf, floor, logical_not, is_finite,
   // of a and b; max and min propagate NaN
   add, sub, mul, div, pow, max, min, eq, ne, lt, le, gt, ge, logical_and, logical_or,
   mul_no_nan,  ///< a * b, but 0 where a is 0, even if b is infinite or NaN
@@ -49,6 +51,8 @@ enum class Code : std::uint8_t {
   uniform,     ///< element i, in row-major order of the iteration space, of random_uniform() with that key
   // of all of a in a row; the same for each element of that row
   row_sum, row_max, row_min,
+  // of a and b, which is the same for all of a row
+  row_at,      ///< the a of the row's element number b, counted from 0; 0 if there is none
 };
 // clang-format on
 

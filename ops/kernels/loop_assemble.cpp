@@ -21,6 +21,7 @@ bool can_assemble(Code code) {
     case Code::sqrt:
     case Code::exp:
     case Code::erf:
+    case Code::gelu_slope:
     case Code::floor:
     case Code::logical_not:
     case Code::logical_and:

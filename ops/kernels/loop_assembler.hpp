@@ -84,7 +84,8 @@ class SegmentAssembler {
   void store(const Segment::Output& output);
   Zmm rounded(Zmm value);
   void open_rows();
-  void gather(To to, Zmm all, Zmm values, Mask mask);
+  struct Gathered;
+  void gather(To to, const Gathered& gathered, Zmm values, Mask mask);
   void close_rows();
 
   // Code
@@ -101,6 +102,8 @@ class SegmentAssembler {
   void choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {});
   void exp(Zmm to, Zmm x);
   void erf(Zmm to, Zmm x);
+  void gelu_slope(Zmm to, Zmm x);
+  void take_sign(Zmm to, Zmm of);
 
   struct Kept {
     std::uint64_t key;
@@ -128,11 +131,18 @@ class SegmentAssembler {
   std::vector<Zmm> where_;    // of each value, if it is in a register
   std::vector<Mask> masks_;   // of each value, if it is in one
   std::vector<int> free_masks_;
-  std::vector<bool> is_condition_;            // of each value: is it used as nothing else?
-  std::vector<std::array<Zmm, 2>> gathered_;  // of each output, if it is one of rows, by body
-  std::vector<int> last_;                     // the step that uses it last
-  std::vector<int> based_;                    // slots whose pointers are in kBases
-  std::vector<std::uint64_t> wanted_;         // constants and values of the block, as they are met
+  std::vector<bool> is_condition_;  // of each value: is it used as nothing else?
+  /// What rows become, by body; of maxima and minima `nans` has the lanes in which there was a NaN, if there
+  /// are masks for it.
+  struct Gathered {
+    std::array<Zmm, 2> all{};
+    std::array<Mask, 2> nans{};
+    bool has_masks() const { return nans[0].number > 0; }
+  };
+  std::vector<Gathered> gathered_;     // of each output, if it is one of rows
+  std::vector<int> last_;              // the step that uses it last
+  std::vector<int> based_;             // slots whose pointers are in kBases
+  std::vector<std::uint64_t> wanted_;  // constants and values of the block, as they are met
   std::vector<Kept> kept_;
   std::vector<std::size_t> calls_;  // of what draws random numbers
   bool is_tail_ = false;

@@ -95,7 +95,7 @@ void SegmentAssembler::store(const Segment::Output& output) {
     case To::row_max:
     case To::row_min: {
       const auto i = std::size_t(&output - segment_.outputs.data());
-      return gather(output.to, gathered_[i][body_], value, mask);
+      return gather(output.to, gathered_[i], value, mask);
     }
     case To::column_sum: {
       const Zmm sum = passing();
@@ -129,10 +129,11 @@ Zmm SegmentAssembler::rounded(Zmm value) {
 /// A register for each of two vectors in turn, so that neither waits for the other.
 void SegmentAssembler::open_rows() {
   for (const Segment::Output& output : segment_.outputs) {
-    gathered_.emplace_back();
+    Gathered& gathered = gathered_.emplace_back();
     if (!output.is_of_row()) continue;
-    for (int i = 0; i < vectors_; ++i) {
-      const Zmm all = gathered_.back()[std::size_t(i)] = take();
+    const bool notes_nans = output.to != To::row_sum && free_masks_.size() >= 3;
+    for (std::size_t i = 0; i < std::size_t(vectors_); ++i) {
+      const Zmm all = gathered.all[i] = take();
       if (output.to == To::row_sum) {
         a_.emit(v::bit_xor, all, all, all);
       } else {
@@ -140,29 +141,51 @@ void SegmentAssembler::open_rows() {
         a_.emit(v::load, all, {}, address_of(output.to == To::row_max ? -least : least));
       }
     }
+    for (std::size_t i = 0; i < 2 && notes_nans; ++i) {  // always two: what is left is an odd number
+      gathered.nans[i] = {free_masks_.back()};
+      free_masks_.pop_back();
+      a_.mask_clear(gathered.nans[i]);
+    }
   }
 }
 
-void SegmentAssembler::gather(To to, Zmm all, Zmm values, Mask mask) {
-  if (to == To::row_sum) {
-    a_.emit(v::add, all, all, values, mask);
-  } else {
-    choose_larger(to == To::row_max ? v::max : v::min, all, values, {.reg = all}, mask);
-  }
+/// Of a number and NaN the second operand is the larger one: the accumulator stays a number. To note where a
+/// NaN was takes no part of the chain that maxima wait in.
+void SegmentAssembler::gather(To to, const Gathered& gathered, Zmm values, Mask mask) {
+  const Zmm all = gathered.all[body_];
+  if (to == To::row_sum) return a_.emit(v::add, all, all, values, mask);
+  const VectorOp op = to == To::row_max ? v::max : v::min;
+  if (!gathered.has_masks()) return choose_larger(op, all, values, {.reg = all}, mask);
+  a_.emit(op, all, values, all, mask);
+  compare(kUnordered, values, {.reg = values}, mask);
+  a_.mask_or(gathered.nans[body_], gathered.nans[body_], chosen_);
 }
 
 void SegmentAssembler::close_rows() {
   for (std::size_t i = 0; i < segment_.outputs.size(); ++i) {
     const Segment::Output& output = segment_.outputs[i];
     if (!output.is_of_row()) continue;
-    const auto& bodies = gathered_[i];
-    const Zmm all = bodies[0], other = take();
-    if (vectors_ == 2) gather(output.to, all, bodies[1], {});
+    const Gathered& gathered = gathered_[i];
+    const Zmm all = gathered.all[0], other = take();
+    const auto add = [&](Zmm values) {
+      if (!gathered.has_masks()) return gather(output.to, gathered, values, {});
+      a_.emit(output.to == To::row_max ? v::max : v::min, all, values, all);
+    };
+    if (vectors_ == 2) add(gathered.all[1]);
     for (const int lanes : {8, 4, 2, 1}) {
       a_.emit_with(v::rotate, other, all, all, lanes);
-      gather(output.to, all, other, {});
+      add(other);
     }
     free(other);
+    if (gathered.has_masks()) {
+      const Mask nans = gathered.nans[0];
+      if (vectors_ == 2) a_.mask_or(nans, nans, gathered.nans[1]);
+      a_.bytes({0xc5, 0xf8, 0x93, 0xd8 | nans.number,         // kmovw ebx, nans
+                0xf7, 0xdb,                                   // neg ebx
+                0x19, 0xdb,                                   // sbb ebx, ebx: all bits if there was one
+                0xc5, 0xf8, 0x92, 0xc3 | nans.number << 3});  // kmovw nans, ebx
+      a_.emit(v::load, all, {}, address_of(std::numeric_limits<float>::quiet_NaN()), nans);
+    }
     a_.load_pointer(kPassing, kSlots, output.slot);
     a_.emit(v::store_one, all, {}, {.base = kPassing, .scale = 4, .index = kRow});
   }

@@ -61,17 +61,20 @@ void SegmentAssembler::choose_larger(VectorOp op, Zmm to, Zmm a, const Place& b,
   emit(v::move, to, {}, {.reg = a}, chosen_);
 }
 
-void SegmentAssembler::exp(Zmm to, Zmm x) {  // as in math-inl.hpp
+/// To the bits of math-inl.hpp.
+void SegmentAssembler::exp(Zmm to, Zmm x) {
+  constexpr int kSmallerMagnitude = 6;  // of the two, with its sign; of a number and NaN the number
   const Zmm r = passing(), n = passing(), power = passing(), square = passing();
-  emit(v::max, r, in_register(constant(tables::kExpLow)), {.reg = x});
-  emit(v::min, r, in_register(constant(tables::kExpHigh)), {.reg = r});
   const Zmm rounder = in_register(constant(tables::kExpRounder));
-  emit(v::move, n, {}, {.reg = r});
+  emit(v::move, n, {}, {.reg = x});
   emit(v::fmadd213, n, in_register(constant(tables::kLog2E)), {.reg = rounder});
   emit(v::permute, power, n, table(tables::kExpPowers));
   emit(v::sub, n, n, {.reg = rounder});
+  emit(v::move, r, {}, {.reg = x});
   emit(v::fnmadd231, r, n, constant(tables::kLn2High));
   emit(v::fnmadd231, r, n, constant(tables::kLn2Low));
+  // Beyond kExpLow and kExpHigh n alone decides, also of infinity and NaN: r has to be small.
+  a_.emit_with(v::range, r, r, in_register(constant(tables::kExpLargestRest)), kSmallerMagnitude);
   emit(v::move, to, {}, {.reg = in_register(constant(tables::kExp[1]))});
   emit(v::fmadd213, to, r, constant(tables::kExp[0]));
   emit(v::mul, square, r, {.reg = r});
@@ -98,12 +101,35 @@ void SegmentAssembler::erf(Zmm to, Zmm x) {  // as in math-inl.hpp
   emit(v::move, c, {}, {.reg = t});
   look_up(c, 0, chosen_);
   emit(v::fmadd213, to, t, {.reg = c});
+  take_sign(to, x);
+}
+
+void SegmentAssembler::gelu_slope(Zmm to, Zmm x) {  // as in math-inl.hpp
+  const Zmm t = passing(), k = passing(), c = passing();
+  const auto coefficients = [&](int j) { return table(std::span(tables::kGeluSlope[j])); };
+  emit(v::bit_and, t, x, constant_bits(0x7fffffff));
+  emit(v::min, t, in_register(constant(tables::kGeluSlopeOne)), {.reg = t});
+  const Zmm rounder = in_register(constant(tables::kGeluSlopeRounder));
+  emit(v::move, k, {}, {.reg = t});
+  emit(v::fmadd213, k, in_register(constant(tables::kGeluSlopeParts)), {.reg = rounder});
+  emit(v::permute, to, k, coefficients(5));
+  emit(v::sub, c, k, {.reg = rounder});
+  emit(v::fnmadd231, t, c, constant(tables::kGeluSlopeWidth));
+  for (int j = 4; j >= 0; --j) {
+    emit(v::permute, c, k, coefficients(j));
+    emit(v::fmadd213, to, t, {.reg = c});
+  }
+  take_sign(to, x);
+  emit(v::add, to, to, constant(0.5f));
+}
+
+void SegmentAssembler::take_sign(Zmm to, Zmm of) {
   const Place sign = constant_bits(0x80000000);
   constexpr int kThirdChooses = 0xd8;  // a bit of the second where the third is 1, else of the first
   if (sign.in_register()) {
-    a_.emit_with(v::select_bits, to, x, sign.reg, kThirdChooses);
+    a_.emit_with(v::select_bits, to, of, sign.reg, kThirdChooses);
   } else {
-    a_.emit_with(v::select_bits, to, x, sign.address, kThirdChooses);
+    a_.emit_with(v::select_bits, to, of, sign.address, kThirdChooses);
   }
 }
 
@@ -138,6 +164,8 @@ void SegmentAssembler::step(int number) {
       return exp(to, a);
     case Code::erf:
       return erf(to, a);
+    case Code::gelu_slope:
+      return gelu_slope(to, a);
     case Code::floor:
       return a_.emit_with(v::round, to, {}, a, 9);  // downwards, without exceptions
     case Code::logical_not:

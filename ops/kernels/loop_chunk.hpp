@@ -51,6 +51,8 @@ class Chunk {
   void fetch(std::size_t step) const;
   void execute(const Step& step);
   void fold(const Step& step) const;
+  template <class T>
+  void pick(const Step& step) const;
   void write(const FullOutput& full);
   std::byte* place(const FullOutput& full) const;
   void unstage(const FullOutput& full);

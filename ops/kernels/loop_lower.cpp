@@ -116,13 +116,15 @@ void Lowering::count_uses() {
   const auto use = [&](const Operand& operand, int times) {
     if (operand.kind == Operand::Kind::result) uses_[operand.index] += times;
   };
-  for (const Instruction& instruction : loop_.code) {
+  for (const LoopOutput& output : loop_.outputs) use(output.value, 2);  // never pending
+  for (std::size_t i = loop_.code.size(); i-- > 0;) {
+    const Instruction& instruction = loop_.code[i];
+    if (uses_[i] == 0) continue;
     // What reads a whole row takes no part of a pass.
     const int times = reduces_row(instruction.code) ? 2 : 1;
     const Operand* operands[] = {&instruction.a, &instruction.b, &instruction.c};
     for (int k = 0; k < arity_of(instruction.code); ++k) use(*operands[k], times);
   }
-  for (const LoopOutput& output : loop_.outputs) use(output.value, 2);  // never pending
 }
 
 void Lowering::lower_instruction(std::size_t i) {
@@ -138,6 +140,10 @@ void Lowering::lower_instruction(std::size_t i) {
   }
   if (instruction.code == Code::uniform) {
     results_.push_back(random(instruction, geometry_.positions[i]));
+    return;
+  }
+  if (instruction.code == Code::row_at) {
+    results_.push_back(emit_pick(value_of(instruction.a), value_of(instruction.b), claims_[i]));
     return;
   }
   if (reduces_row(instruction.code)) {
@@ -243,6 +249,14 @@ Value Lowering::emit_fold(Reduce reduce, const Value& value, int claim) {
   Step step{.kind = Step::Kind::fold, .level = Level::row, .reducer = &find_reducer(loop_.lane, reduce)};
   const Value row = raised(value, Level::element);
   return finish_step(step, std::span(&row, 1), {.level = Level::row}, block_.bytes(Level::row), claim);
+}
+
+Value Lowering::emit_pick(const Value& value, const Value& number, int claim) {
+  Step step{.kind = Step::Kind::pick, .level = Level::row, .load = find_load(loop_.lane, lane_dtype())};
+  step.steps[0] = plan_.lane_bytes;
+  step.strides[0] = plan_.row_elements * plan_.lane_bytes;
+  const Value operands[] = {raised(value, Level::element), raised(number, Level::row)};
+  return finish_step(step, operands, {.level = Level::row}, block_.bytes(Level::row), claim);
 }
 
 Value Lowering::emit_repeat(const Value& value, std::int64_t repeats, int claim) {

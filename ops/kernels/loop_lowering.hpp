@@ -53,6 +53,7 @@ class Lowering {
   Value emit(Sweep sweep, std::span<const Value> values, int claim);
   Value emit_step(Step step, std::span<const Value> values, int claim);
   Value emit_fold(Reduce reduce, const Value& value, int claim);
+  Value emit_pick(const Value& value, const Value& number, int claim);
   Value emit_repeat(const Value& value, std::int64_t repeats, int claim);
   Value finish_step(Step& step, std::span<const Value> operands, Value result, std::int64_t bytes, int claim);
   /// The value at this level or a higher one.

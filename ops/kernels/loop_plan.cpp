@@ -51,6 +51,7 @@ std::int64_t weight_of(Code code) {
       return 4;
     case Code::exp:
     case Code::erf:
+    case Code::gelu_slope:
       return 4;
     case Code::log:
     case Code::expm1:
@@ -238,6 +239,7 @@ bool assemble_segments(LoopPlan& plan) {
 
 std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   LoopPlan plan{.loop = loop};
+  read_single_elements(plan.loop);
   plan.assembles = assembled && loop.lane == Lane::f32;
   plan.lane_bytes = plan.loop.lane == Lane::f32 ? 4 : 8;
   plan.empty = plan.loop.extents.elements() == 0;

@@ -89,6 +89,7 @@ struct Step {
     sweep,     ///< over as many values as `level` says
     each_row,  ///< a sweep over each row
     fold,      ///< a row becomes one value
+    pick,      ///< one element of each row becomes its value
     repeat,    ///< the value of a row becomes `repeats`
     single,    ///< `code`, to become a part of a segment: only while the plan is made
     segment,   ///< machine code
@@ -198,6 +199,9 @@ struct LoopPlan {
   std::int64_t arena_bytes = 0;    ///< all of it
   std::int64_t chunk_scratch = 0;  ///< bytes of scratch that a chunk has for itself
 };
+
+/// Where a row is added up of which all but the element of one number are 0, that one is read instead.
+void read_single_elements(Loop& loop);
 
 /// The iteration space after merging; strides for each input, each instruction (Code::index and
 /// Code::uniform: what they count; 0 for others), and each output.

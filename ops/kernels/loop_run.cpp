@@ -328,6 +328,11 @@ void Chunk::execute(const Step& step) {
     case Step::Kind::fold:
       fold(step);
       break;
+    case Step::Kind::pick:
+      plan_.loop.lane == Lane::f32   ? pick<float>(step)
+      : plan_.loop.lane == Lane::f64 ? pick<double>(step)
+                                     : pick<std::int64_t>(step);
+      break;
     case Step::Kind::repeat:
       step.load(sources[0].data, 1, 0, count(Level::row), step.repeats, result);
       break;
@@ -345,6 +350,21 @@ void Chunk::fold(const Step& step) const {
     step.reducer->clear(accumulators, run, run);
     step.reducer->by_rows(slot(step.slots[0]) + row * row_bytes, run, plan_.row_elements, accumulators, run);
     step.reducer->finish(accumulators, run, run, slot(step.result) + row * plan_.lane_bytes);
+  }
+}
+
+template <class T>
+void Chunk::pick(const Step& step) const {
+  const T* numbers = reinterpret_cast<const T*>(slot(step.slots[1]));
+  T* result = reinterpret_cast<T*>(slot(step.result));
+  const std::byte* row = slot(step.slots[0]);
+  for (std::int64_t n = count(Level::row); n > 0; --n, row += step.strides[0], ++numbers, ++result) {
+    const T number = *numbers;  // whose place the result may take
+    T value = 0;
+    if (number >= 0 && number < T(plan_.row_elements) && T(std::int64_t(number)) == number) {
+      step.load(row + std::int64_t(number) * step.steps[0], 0, 0, 1, 1, &value);
+    }
+    *result = value + T(0);  // -0 becomes 0, as in a sum
   }
 }
 

@@ -85,7 +85,17 @@ class Gathering {
 
   void place(std::size_t i) {
     placed_[i] = true;
+    if (all_[i].kind == Step::Kind::pick) read_as_stored(all_[i]);
     place_step(all_[i]);
+  }
+
+  /// What single elements are read of may be bf16, or a row that is the same for all.
+  void read_as_stored(Step& pick) const {
+    const int slot = pick.slots[0];
+    const DType dtype = stored_as(slot);
+    pick.load = find_load(plan_.loop.lane, dtype);
+    pick.strides[0] = columns_.contains(slot) ? 0 : plan_.row_elements * std::int64_t(size_of(dtype));
+    pick.steps[0] = std::int64_t(size_of(dtype));
   }
 
   void place_step(const Step& step) {
@@ -298,8 +308,10 @@ class Gathering {
       return std::find(step.slots.begin(), step.slots.begin() + step.operands, slot) !=
              step.slots.begin() + step.operands;
     };
-    return std::ranges::none_of(plan_.steady_steps, reads) &&
-           !is_read(slot, [&](std::size_t i) { return !is_single(i) && !reduction_of(i); });
+    return std::ranges::none_of(plan_.steady_steps, reads) && !is_read(slot, [&](std::size_t i) {
+             return !is_single(i) && !reduction_of(i) &&
+                    (all_[i].kind != Step::Kind::pick || all_[i].slots[1] == slot);
+           });
   }
 
   /// Are slices the rows of segments, and long enough to go over one by one?

@@ -53,6 +53,7 @@ HWY_INLINE V value_of(D d, V a, V b, V c) {
   else if constexpr (code == Code::sin) return math::sin(d, a);
   else if constexpr (code == Code::cos) return math::cos(d, a);
   else if constexpr (code == Code::tanh) return math::tanh(d, a);
+  else if constexpr (code == Code::gelu_slope) return math::gelu_slope(d, a);
   else if constexpr (code == Code::erf) return math::erf(d, a);
   else if constexpr (code == Code::floor) return hn::Floor(a);
   else if constexpr (code == Code::logical_not) return one_if(d, hn::Eq(a, zero));

@@ -33,6 +33,13 @@ HWY_INLINE V each(D d, F f, V x, V y) {
   return hn::Load(d, a);
 }
 
+/// P(N <= x) + x p(x) for a standard normal N of density p, in f64 where there are no vectors of it.
+inline double gelu_slope(double x) {
+  if (std::isinf(x)) return x > 0;
+  constexpr double kDensity = 0.3989422804014327;
+  return std::erfc(x * -0.7071067811865476) / 2 + x * (std::exp(x * x / -2) * kDensity);
+}
+
 #define TAPESTRY_EACH(NAME, D, X) \
   each(                           \
       D, [](hn::TFromD<decltype(D)> a, hn::TFromD<decltype(D)>) { return std::NAME(a); }, X, X)
@@ -53,6 +60,13 @@ TAPESTRY_SCALAR(cos)
 TAPESTRY_SCALAR(tanh)
 TAPESTRY_SCALAR(erf)
 #undef TAPESTRY_SCALAR
+
+template <class D>
+HWY_INLINE hn::Vec<D> gelu_slope(D d, hn::Vec<D> x) {
+  using T = hn::TFromD<D>;
+  return each(
+      d, [](T a, T) { return T(gelu_slope(double(a))); }, x, x);
+}
 
 template <class D>
 HWY_INLINE hn::Vec<D> pow(D d, hn::Vec<D> x, hn::Vec<D> y) {
@@ -293,6 +307,24 @@ HWY_INLINE V erf(D d, V x) {
     return hn::CopySign(hn::MulAdd(p, t, first), x);
   } else {
     return TAPESTRY_EACH(erf, d, x);
+  }
+}
+
+/// The derivative of GELU. f32: within 1.3e-7, without branches.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE V gelu_slope(D d, V x) {
+  if constexpr (kIsF32<D>) {
+    const V a = hn::Min(hn::Set(d, tables::kGeluSlopeOne), hn::Abs(x));  // NaN comes through
+    const V rounder = hn::Set(d, tables::kGeluSlopeRounder);
+    const V sum = hn::MulAdd(a, hn::Set(d, tables::kGeluSlopeParts), rounder);
+    const auto k = hn::BitCast(Int<D>(), sum);
+    const V t = hn::NegMulAdd(hn::Sub(sum, rounder), hn::Set(d, tables::kGeluSlopeWidth), a);
+    V p = look_up(d, tables::kGeluSlope[5], k);
+    for (int j = 4; j >= 0; --j) p = hn::MulAdd(p, t, look_up(d, tables::kGeluSlope[j], k));
+    return hn::Add(hn::CopySign(p, x), hn::Set(d, 0.5f));
+  } else {
+    return each(
+        d, [](double v, double) { return gelu_slope(v); }, x, x);
   }
 }
 

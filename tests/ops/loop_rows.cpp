@@ -198,6 +198,79 @@ BOOST_AUTO_TEST_CASE(extremes_of_rows_are_those_of_sweeps) {
   }
 }
 
+// A row of which all is 0 but for the element with a number that the row has is not gone over: the element is
+// read.
+BOOST_AUTO_TEST_CASE(a_single_element_of_a_row_is_read) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const std::int64_t rows = 37;
+  for (const std::int64_t columns : {1, 3, 77, 1000}) {
+    for (const bool middle : {false, true}) {  // of rows of more dimensions, one of which counts
+      const Shape full = middle ? Shape{columns, 1, columns} : Shape{columns, 1};
+      const Shape numbered = middle ? Shape{1, 0, 0} : Shape{1, 0};
+      const Loop loop{.extents = middle ? Shape{rows, columns, 1} : Shape{rows, columns},
+                      .row = 1,
+                      .inputs = {{DType::f32, full}, {DType::f32, numbered}},
+                      .code = {{.code = Code::index, .dim = 1},
+                               {Code::eq, in(1), res(0)},
+                               {Code::select, in(0), Operand::constant(0), res(1)},
+                               {Code::row_sum, res(2)}},
+                      .outputs = {{res(3), DType::f32, Reduce::none, numbered, true}}};
+      const std::optional<LoopPlan> plan = make_plan(loop);
+      BOOST_TEST(std::ranges::count(plan->steps, Step::Kind::pick, &Step::kind) == 1);
+      BOOST_TEST(std::ranges::none_of(plan->leaves, [](const Leaf& leaf) { return leaf.input < 0; }));
+      const std::vector<float> own = numbers(std::size_t(rows * columns), 3);
+      std::vector<float> x = own, at, expected;
+      for (std::int64_t r = 0; r < rows; ++r) {
+        at.push_back(r == 5   ? kNan
+                     : r == 6 ? 0.5f
+                     : r == 7 ? -1.0f
+                     : r == 8 ? float(columns)
+                     : r == 9 ? 1e30f
+                              : float(r * 7 % columns));
+        const bool is_there = r < 5 || r > 9;
+        const std::size_t here = std::size_t(r * columns) + std::size_t(is_there ? at.back() : 0);
+        if (r % 3 == 0) std::fill_n(x.begin() + r * columns, columns, r % 2 ? kNan : -INFINITY);
+        if (is_there) x[here] = r == 11 ? -0.0f : own[here];
+        expected.push_back(is_there ? x[here] + 0.0f : 0.0f);
+      }
+      BOOST_TEST(same_bits(run(loop, {x, at}, std::size_t(rows)), expected), columns << " columns");
+    }
+  }
+}
+
+// Of any dtype and lane, of what is computed, of columns that all rows have in common, by any number.
+BOOST_AUTO_TEST_CASE(single_elements_are_read_of_any_operand) {
+  for (const Lane lane : {Lane::f32, Lane::f64, Lane::i64}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::boolean, DType::f64, DType::i64}) {
+      for (const std::int64_t columns : {1, 5, 77, 300}) {
+        const std::int64_t rows = 29;
+        const Loop loop{.extents = {rows, columns},
+                        .lane = lane,
+                        .row = 1,
+                        .inputs = {{dtype, {columns, 1}}, {dtype, {0, 1}}, {DType::i64, {1, 0}}},
+                        .code = {{Code::row_at, in(0), Operand::constant(3)},
+                                 {Code::row_at, in(1), in(2)},
+                                 {Code::neg, in(0)},
+                                 {Code::row_at, res(2), in(2)},
+                                 {Code::add, res(0), res(1)},
+                                 {Code::add, res(3), res(4)},
+                                 {Code::max, in(0), res(5)}},
+                        .outputs = {{res(5), DType::f64, Reduce::none, {1, 0}, true},
+                                    {res(6), DType::f64, Reduce::none, {columns, 1}}}};
+        Generator random(13);
+        const LoopCase one(loop, random);
+        BOOST_TEST(difference(one, one.run()) == "");
+      }
+    }
+  }
+  Loop loop{
+      .extents = {4, 4}, .row = 1, .inputs = {{DType::f32, {4, 1}}}, .code = {{Code::row_at, in(0), in(0)}}};
+  BOOST_CHECK_EXCEPTION(CompiledLoop{loop}, Error, [](const Error& e) {
+    return std::string_view(e.what()).find("row_at of a number that differs within a row") !=
+           std::string_view::npos;
+  });
+}
+
 // What is read as it lies, what all rows have in common, and what is gathered or repeated for it.
 BOOST_AUTO_TEST_CASE(rows_of_any_operand_are_reduced, *boost::unit_test::precondition(makes_code)) {
   for (const std::int64_t columns : {64, 77, 512}) {

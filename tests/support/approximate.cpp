@@ -118,6 +118,15 @@ void take(Approximate& y, const Approximate& x, const Approximate& indices, cons
   }
 }
 
+void pick(Approximate& y, const Approximate& x, const Approximate& positions) {
+  moved(y, x, [&](std::int64_t row) {
+    const double position = positions.value[std::size_t(row)];
+    const std::int64_t columns = x.type.shape[1];
+    const bool is_there = position >= 0 && position < double(columns) && position == std::floor(position);
+    return is_there ? row * columns + std::int64_t(position) : -1;
+  });
+}
+
 void scatter_add(Approximate& y, std::span<const Approximate* const> x, const Fields& f) {
   y.value = x[0]->value;
   y.error = x[0]->error;
@@ -225,6 +234,8 @@ Approximate computed(const Node& node, std::span<const Approximate* const> x) {
     concat(y, x, f);
   } else if (name == "take") {
     take(y, *x[0], *x[1], f);
+  } else if (name == "pick") {
+    pick(y, *x[0], *x[1]);
   } else if (name == "scatter_add") {
     scatter_add(y, x, f);
   } else if (name == "matmul") {

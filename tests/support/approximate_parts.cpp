@@ -98,6 +98,10 @@ Number compared(N a, N b, Compare compare) {
         Rounds::function                                                       \
   }
 
+double gelu_slope(double x) {
+  return std::erfc(-x / std::sqrt(2.0)) / 2 + x * std::exp(-x * x / 2) / std::sqrt(2 * std::acos(-1.0));
+}
+
 double sign_of(double x) { return double(x > 0) - double(x < 0); }
 
 const std::unordered_map<std::string_view, Rule>& rules() {
@@ -144,6 +148,12 @@ const std::unordered_map<std::string_view, Rule>& rules() {
       {"log1p", TAPESTRY_FUNCTION(std::log1p)},
       {"tanh", TAPESTRY_FUNCTION(std::tanh)},
       {"erf", TAPESTRY_FUNCTION(std::erf)},
+      {"gelu_slope",
+       {[](N a, N, N) -> Number {
+          // Next to 1/2, not to the result.
+          return {gelu_slope(a.value), spread(gelu_slope, a) + 2e-7};
+        },
+        Rounds::function}},
       {"sin",
        {[](N a, N, N) -> Number {
           return {std::sin(a.value), lipschitz(1, a)};

@@ -131,7 +131,13 @@ std::vector<NaiveResult> evaluate(const Loop& loop, std::span<const void* const>
         values[i][e] = evaluate_naively<T>(in.code, value_of(in.a, e), value_of(in.b, e), value_of(in.c, e));
       }
     }
-    if (in.code >= Code::row_sum) std::ranges::fill(values[i], reduce_row<T>(in.code, values[i]));
+    if (in.code == Code::row_at) {
+      const T number = value_of(in.b, 0);
+      const bool is_there = number >= 0 && number < T(at.size()) && T(std::int64_t(number)) == number;
+      std::ranges::fill(values[i], is_there ? values[i][std::size_t(number)] : T(0));
+    } else if (in.code >= Code::row_sum) {
+      std::ranges::fill(values[i], reduce_row<T>(in.code, values[i]));
+    }
   };
   const auto store = [&](std::size_t o, std::size_t e) {
     const LoopOutput& output = loop.outputs[o];
@@ -175,6 +181,14 @@ T wrapping(F f, T a, T b) {
   } else {
     return f(a, b);
   }
+}
+
+/// P(N <= x) + x p(x)
+template <class T>
+T gelu_slope(T x) {
+  constexpr long double kPi = 3.141592653589793238462643L;
+  const long double a = x, product = std::isinf(x) ? 0 : a * std::exp(-a * a / 2) / std::sqrt(2 * kPi);
+  return T(std::erfc(-a / std::sqrt(2.0L)) / 2 + product);
 }
 
 }  // namespace
@@ -227,6 +241,7 @@ T evaluate_naively(Code code, T a, T b, T c) {
       case Code::cos: return std::cos(a);
       case Code::tanh: return std::tanh(a);
       case Code::erf: return std::erf(a);
+      case Code::gelu_slope: return gelu_slope(a);
       case Code::floor: return std::floor(a);
       case Code::is_finite: return T(std::isfinite(a));
       case Code::div: return a / b;

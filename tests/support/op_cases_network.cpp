@@ -4,8 +4,10 @@
 #include <tapestry/ops/loss.hpp>
 #include <tapestry/ops/norm.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/shape.hpp>
 
 #include <cmath>
+#include <limits>
 
 namespace tapestry::test {
 namespace {
@@ -113,6 +115,31 @@ void add_label_losses(OpTable& t) {
     add(op, "one class", f, {2, 1}, labels({0, 0}));
     add(op, "empty", f, {0, 3}, labels({}));
   }
+  const Loss picked = [](const Var& x, const Var& y) { return pick(x, reshape(y, {y.shape()[0], 1})); };
+  const Reference element = [](std::span<const Tensor> x) {
+    const std::int64_t rows = x[0].shape()[0], columns = x[0].shape()[1];
+    Tensor y(DType::f64, {rows, 1});
+    for (std::int64_t r = 0; r < rows; ++r) {
+      const std::int64_t at = x[1].values<std::int64_t>()[std::size_t(r)];
+      const bool is_there = at >= 0 && at < columns;
+      y.mutable_values<double>()[std::size_t(r)] =
+          is_there ? x[0].values<double>()[std::size_t(r * columns + at)] : 0;
+    }
+    return y;
+  };
+  const auto add_picked = [&](std::string_view name, const Shape& x, Tensor y) {
+    t.add(
+        "pick", name, [=](std::span<const Var> v) { return picked(v[0], v[1]); }, {kApart(x), std::move(y)},
+        element);
+  };
+  add_picked("square", {3, 3}, labels({0, 2, 2}));
+  add_picked("some out of range", {4, 3}, labels({-1, 2, 3, 0}));
+  add_picked("batch of one", {1, 3}, labels({1}));
+  add_picked("one class", {2, 1}, labels({0, 0}));
+  add_picked("empty", {0, 3}, labels({}));
+  constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+  t.edge("pick", "beside NaN", [=](std::span<const Var> v) { return picked(v[0], v[1]); },
+         {doubles({kNan, 2.0, kNan, 3.0}, {2, 2}), labels({1, 2})}, {{0, 1, 0, 0}});
   add("softmax_cross_entropy", "smoothed, some ignored", smoothed, {4, 3}, labels({-1, 0, 2, -1}));
   t.edge("softmax_cross_entropy", "far apart", [=](std::span<const Var> v) { return plain(v[0], v[1]); },
          {doubles({1e4, -1e4, 1e4, -1e4}, {2, 2}), labels({0, 1})}, {{0, 0, 0.5, -0.5}});

@@ -126,15 +126,21 @@ void add_activations(OpTable& t) {
                       [](const Var& x) { return leaky_relu(x, 0.1); },
                       [](const Var& x) { return elu(x, 0.7); },
                       [](const Var& x) { return gelu(x); },
+                      [](const Var& x) { return gelu_slope(x); },
                       [](const Var& x) { return gelu_tanh(x); },
                       [](const Var& x) { return silu(x); },
                       [](const Var& x) { return softplus(x); }};
-  const std::string_view names[] = {"sigmoid", "relu",      "leaky_relu", "elu",
-                                    "gelu",    "gelu_tanh", "silu",       "softplus"};
-  const std::vector<double> slopes[] = {{0.25, 0, 0}, {0, 1, 0},   {0.1, 1, 0.1}, {0.7, 1, 0},
-                                        {0.5, 1, 0},  {0.5, 1, 0}, {0.5, 1, 0},   {0.5, 1, 0}};
+  const std::string_view names[] = {"sigmoid",    "relu",      "leaky_relu", "elu",     "gelu",
+                                    "gelu_slope", "gelu_tanh", "silu",       "softplus"};
+  const double peak = std::sqrt(2 / std::acos(-1.0));
+  const auto gelu_slope_of = [peak](double x) {
+    return (std::erfc(-x / std::sqrt(2.0)) + x * std::exp(-x * x / 2) * peak) / 2;
+  };
+  const std::vector<double> slopes[] = {{0.25, 0, 0}, {0, 1, 0},   {0.1, 1, 0.1}, {0.7, 1, 0}, {0.5, 1, 0},
+                                        {peak, 0, 0}, {0.5, 1, 0}, {0.5, 1, 0},   {0.5, 1, 0}};
   for (std::size_t i = 0; i < std::size(fs); ++i) {
-    unary_cases(t, names[i], fs[i], kSigned);
+    const bool is_slope = names[i] == "gelu_slope";  // PyTorch has none
+    unary_cases(t, names[i], fs[i], kSigned, is_slope ? gelu_slope_of : std::function<double(double)>());
     unary_edge(t, names[i], fs[i], {0, 1000, -1000}, slopes[i]);
   }
 }
