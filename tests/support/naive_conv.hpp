@@ -5,12 +5,16 @@
 #include <tapestry/core/random.hpp>
 #include <tapestry/core/run/parallel.hpp>
 #include <tapestry/core/tensor.hpp>
-#include <tapestry/ops/kernels/conv.hpp>
+#include <tapestry/ops/kernels/conv_parts.hpp>
 #include <tapestry/ops/kernels/onednn.hpp>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/test/unit_test.hpp>
@@ -110,11 +114,71 @@ struct Threads {
   int before = thread_count();
 };
 
+/// The memory in which a convolution works on one thread, full of NaN: what is read of it before it is
+/// written is seen, and what is written past it.
+class PoisonedScratch {
+ public:
+  explicit PoisonedScratch(const Convolution& c) : asked_(kernels::reserve_for_convolution(c)) {
+    for (kernels::Scratch* scratch : all()) {
+      scratch->reserve(asked_ + kBeyond, 1);
+      const kernels::Scratch::Piece piece(*scratch, asked_ + kBeyond);  // the next that is taken
+      std::memset(piece.as<std::byte>(), 0xff, asked_ + kBeyond);
+    }
+  }
+  bool was_kept_to() const {
+    for (kernels::Scratch* scratch : all()) {
+      const kernels::Scratch::Piece piece(*scratch, asked_ + kBeyond);
+      const std::byte* beyond = piece.as<std::byte>() + asked_;
+      if (std::any_of(beyond, beyond + kBeyond, [](std::byte b) { return b != std::byte{0xff}; }))
+        return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t kBeyond = 256 * 1024;
+  static std::array<kernels::Scratch*, 2> all() {
+    return {&kernels::chunk_scratch(), &kernels::whole_scratch()};
+  }
+
+  Threads one_{1};
+  std::size_t asked_;
+};
+
+/// A copy of a tensor's elements on a cache line, with NaN before and behind.
+class Surrounded {
+ public:
+  explicit Surrounded(const Tensor& tensor) : bytes_(tensor.bytes()), memory_(bytes_ + 2 * kAround + 64) {
+    std::memset(memory_.data(), 0xff, memory_.size());
+    std::memcpy(data(), tensor.data(), bytes_);
+  }
+  std::byte* data() {
+    std::byte* begin = memory_.data() + kAround;
+    return begin + (-reinterpret_cast<std::uintptr_t>(begin) & 63);
+  }
+  bool is_alone_written() {
+    const std::byte* begin = data();
+    const auto kept = [](std::byte b) { return b == std::byte{0xff}; };
+    return std::all_of(std::as_const(memory_).data(), begin, kept) &&
+           std::all_of(begin + bytes_, std::as_const(memory_).data() + memory_.size(), kept);
+  }
+
+ private:
+  static constexpr std::size_t kAround = 4096;
+  std::size_t bytes_;
+  std::vector<std::byte> memory_;
+};
+
 /// A direct convolution against loops: products are exact or round once, each addition rounds, and so does a
 /// bf16 result.
 inline void check_direct(const Convolution& c) {
   Operands o = operands(c);
-  kernels::convolve(c, o.a.data(), o.b.data(), o.to.mutable_data());
+  Surrounded a(o.a), b(o.b), to(o.to);
+  const PoisonedScratch scratch(c);
+  kernels::convolve(c, a.data(), b.data(), to.data());
+  if (!scratch.was_kept_to()) BOOST_ERROR(name(c) << ": writes past its scratch");
+  if (!to.is_alone_written()) BOOST_ERROR(name(c) << ": writes around its result");
+  std::memcpy(o.to.mutable_data(), to.data(), o.to.bytes());
   const Expected e = expected(c.part, c.shape, o.a, o.b);
   const double sum_eps = c.from == DType::f64 ? 0x1p-53 : 0x1p-24,
                round_eps = c.to == DType::bf16 ? 0x1p-8 : 0;
