@@ -45,7 +45,8 @@ class Chunk {
   void block();
   const std::byte* source(const Leaf& leaf) const;
   void read(const Leaf& leaf);
-  void fetch(std::size_t step) const;
+  void fetch(std::size_t call) const;
+  void call(const LoopPlan::Call& call);
   void execute(const Step& step);
   void fold(const Step& step) const;
   void write(const FullOutput& full);
