@@ -70,10 +70,10 @@ inline constexpr VectorOp add{1, 0, 0x58}, mul{1, 0, 0x59}, sub{1, 0, 0x5c}, min
     fnmadd213{2, 1, 0xac}, fnmadd231{2, 1, 0xbc}, scale{2, 1, 0x2c}, permute{2, 1, 0x16},
     select_bits{3, 1, 0x25}, round{3, 1, 0x08}, reduce{3, 1, 0x56}, range{3, 1, 0x50},
     integer_add{1, 1, 0xfe}, integer_or{1, 1, 0xeb}, integer_and{1, 1, 0xdb}, shift{1, 1, 0x72},
-    widen_words{2, 1, 0x33}, narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, store_one{1, 2, 0x11},
-    to_bf16{2, 2, 0x72}, store_words{1, 3, 0x7f, true, 1}, move_bytes{1, 3, 0x6f, false, 0},
-    store_bytes{1, 3, 0x7f, false, 0}, stream_bytes{1, 1, 0xe7, false, 0}, test_bytes{2, 1, 0x26, false, 0},
-    widen_bytes{2, 1, 0x31}, to_float{1, 0, 0x5b};
+    widen_words{2, 1, 0x33}, narrow_to_words{2, 2, 0x33}, rotate{3, 1, 0x03}, permute_quarters{3, 1, 0x04},
+    store_one{1, 2, 0x11}, to_bf16{2, 2, 0x72}, store_words{1, 3, 0x7f, true, 1},
+    move_bytes{1, 3, 0x6f, false, 0}, store_bytes{1, 3, 0x7f, false, 0}, stream_bytes{1, 1, 0xe7, false, 0},
+    test_bytes{2, 1, 0x26, false, 0}, widen_bytes{2, 1, 0x31}, to_float{1, 0, 0x5b};
 // Of 64-bit lanes, but for the last three.
 inline constexpr VectorOp multiply_even{1, 1, 0xf4, true}, add_wide{1, 1, 0xd4, true},
     xor_wide{1, 1, 0xef, true}, select_wide{3, 1, 0x25, true}, shift_wide{1, 1, 0x73, true},
@@ -134,6 +134,8 @@ class Assembler {
   void bytes(std::initializer_list<int> values) {
     for (const int value : values) byte(value);
   }
+
+  void append(const std::vector<std::uint8_t>& code) { code_.insert(code_.end(), code.begin(), code.end()); }
 
   std::size_t here() const { return code_.size(); }
   /// A jump whose target is bound later; the opcode's bytes come before.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <mutex>
+#include <span>
 #include <vector>
 
 namespace tapestry::kernels {
@@ -53,19 +54,30 @@ bool translate(SegmentAssembler& assembler) {
   return true;
 }
 
-std::shared_ptr<const AssembledSegment> make(const Segment& segment) {
+bool translate(const Segment& segment, std::size_t constants_before, std::vector<SegmentAssembler>& all) {
   for (const int vectors : {2, 1}) {
-    SegmentAssembler assembler(segment, vectors);
-    if (!translate(assembler)) continue;
-    auto made = std::make_shared<const AssembledSegment>(assembler.code(), assembler.constants());
-    return made->is_runnable() ? made : nullptr;
+    const std::vector<RowValue> given = all.empty() ? std::vector<RowValue>{} : all.back().left();
+    SegmentAssembler& assembler = all.emplace_back(segment, vectors, constants_before, given);
+    if (translate(assembler)) return true;
+    all.pop_back();
   }
-  return nullptr;
+  return false;
 }
 
-/// All that the code depends on.
-std::vector<int> key_of(const Segment& segment) {
-  std::vector<int> key;
+std::shared_ptr<const AssembledSegment> make(std::span<const Segment> segments) {
+  std::vector<SegmentAssembler> all;
+  std::vector<float> constants;
+  for (const Segment& segment : segments) {
+    if (!translate(segment, constants.size(), all)) return nullptr;
+    const std::vector<float>& more = all.back().constants();
+    constants.insert(constants.end(), more.begin(), more.end());
+  }
+  auto made = std::make_shared<const AssembledSegment>(function_of(all), constants);
+  return made->is_runnable() ? made : nullptr;
+}
+
+/// Adds all that the code depends on.
+void add_key(const Segment& segment, std::vector<int>& key) {
   for (const Segment::Input& i : segment.inputs) {
     key.insert(key.end(), {int(i.from), i.slot, int(i.dtype), i.ahead, int(i.into_second), i.drawing});
   }
@@ -77,21 +89,22 @@ std::vector<int> key_of(const Segment& segment) {
   for (const Segment::Output& o : segment.outputs) {
     key.insert(key.end(), {o.value, o.slot, int(o.to), int(o.streams)});
   }
-  return key;
+  key.push_back(-2 - int(segment.is_of_rows));
 }
 
 /// The segments that somebody has. What nobody has any more is forgotten whenever as many again have come as
 /// were left the last time.
 class Segments {
  public:
-  std::shared_ptr<const AssembledSegment> find_or_make(const Segment& segment) {
+  std::shared_ptr<const AssembledSegment> find_or_make(std::span<const Segment> segments) {
     const std::lock_guard lock(mutex_);
-    std::vector<int> key = key_of(segment);
+    std::vector<int> key;
+    for (const Segment& segment : segments) add_key(segment, key);
     const auto found = all_.find(key);
     if (found != all_.end()) {
       if (auto known = found->second.lock()) return known;
     }
-    auto made = make(segment);
+    auto made = make(segments);
     if (!made) return nullptr;
     all_.insert_or_assign(std::move(key), made);
     if (all_.size() > most_) {
@@ -121,8 +134,8 @@ Segments& segments() {
 
 }  // namespace
 
-std::shared_ptr<const AssembledSegment> assemble(const Segment& segment) {
-  return segments().find_or_make(segment);
+std::shared_ptr<const AssembledSegment> assemble(std::span<const Segment> all) {
+  return segments().find_or_make(all);
 }
 
 std::size_t remembered_segments() { return segments().size(); }

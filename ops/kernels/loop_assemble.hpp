@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace tapestry::kernels {
@@ -36,6 +37,7 @@ struct Segment {
       bf16,        ///< elements, rounded
       boolean,     ///< elements: are they not 0?
       column_sum,  ///< added to what the slot has for each column
+      row,         ///< of a segment that is done once for each row
       row_sum,     ///< one value for each row
       row_max,     ///< NaN if there is one
       row_min,
@@ -50,6 +52,7 @@ struct Segment {
   std::vector<Input> inputs{};
   std::vector<Step> steps{};
   std::vector<Output> outputs{};
+  bool is_of_rows = false;  ///< done once for each row: values of the block and of rows become such of rows
 
   /// Does it matter where rows end?
   bool has_rows() const;
@@ -87,9 +90,9 @@ class AssembledSegment {
   Function function_ = nullptr;
 };
 
-/// Null if it needs more registers than there are, or if the system lets nobody make code. Equal segments
-/// share it.
-std::shared_ptr<const AssembledSegment> assemble(const Segment& segment);
+/// All of these for the first row, all for the second, and so on. Null if one needs more registers than there
+/// are, or if the system lets nobody make code. Who asks for equal ones shares them.
+std::shared_ptr<const AssembledSegment> assemble(std::span<const Segment> all);
 /// So many are kept track of: at most twice as many as are in use, or 64.
 std::size_t remembered_segments();
 

@@ -92,7 +92,7 @@ Address SegmentAssembler::address_of(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
   auto at = std::ranges::find(repeated_, bits, &Repeated::bits);
   if (at == repeated_.end()) {
-    at = repeated_.insert(at, {bits, std::int32_t(constants_.size() * sizeof(float))});
+    at = repeated_.insert(at, {bits, std::int32_t((constants_before_ + constants_.size()) * sizeof(float))});
     constants_.insert(constants_.end(), 16, value);
   }
   return {.base = kConstants, .offset = at->offset};
@@ -110,7 +110,7 @@ Place SegmentAssembler::table(std::span<const float, 16> values) {
   const auto is_here = [&] { return std::memcmp(&constants_[at], values.data(), values.size_bytes()) == 0; };
   while (at < constants_.size() && !is_here()) at += 16;
   if (at == constants_.size()) constants_.insert(constants_.end(), values.begin(), values.end());
-  const auto offset = std::int32_t(at * 4);
+  const auto offset = std::int32_t((constants_before_ + at) * sizeof(float));
   if (const auto kept = keep(kIsTable | std::uint64_t(offset))) return {.reg = *kept};
   return {.address = {.base = kConstants, .offset = offset}};
 }
@@ -153,13 +153,15 @@ void SegmentAssembler::run(int kept) {
   free_.clear();
   for (int i = kVectorRegisters; i-- > 0;) free_.push_back(i);
   where_.assign(segment_.inputs.size() + segment_.steps.size(), {});
+  left_.clear();
+  take_given();
   masks_.assign(where_.size(), {});
   free_masks_.clear();
   for (int i = kMasks; --i > kFirstMask;) free_masks_.push_back(i);
   based_.clear();
   gathered_.clear();
   const auto add_base = [&](int slot) {
-    if (based_.size() < kBases.size()) based_.push_back(slot);
+    if (!segment_.is_of_rows && based_.size() < kBases.size()) based_.push_back(slot);
   };
   for (const Segment::Input& input : segment_.inputs) {
     if (input.from >= From::column && input.drawing < 0) add_base(input.slot);
@@ -173,17 +175,12 @@ void SegmentAssembler::run(int kept) {
   find_last_uses();
   find_conditions();
 
-  open_function();
-  const std::size_t row_loop = a_.here();
+  prepare();
+  preparation_ = std::exchange(a_, {});
+  read_row_values();
+  if (segment_.is_of_rows) return body(false);
   a_.bytes({0x48, 0x8d, 0x2c, 0x10,  // lea rbp, [rax + rdx]: the row's end
             0x45, 0x31, 0xf6});      // xor r14d, r14d
-  for (std::size_t i = 0; i < segment_.inputs.size(); ++i) {
-    if (segment_.inputs[i].from != From::row) continue;
-    a_.load_pointer(kPassing, kSlots, segment_.inputs[i].slot);
-    if (where_[i].number < 0) where_[i] = take();
-    last_[i] = kAtEnd;
-    a_.emit(v::broadcast, where_[i], {}, {.base = kPassing, .scale = 4, .index = kRow});
-  }
   open_rows();
   for (int vectors = vectors_; vectors > 0; --vectors) loop_over(vectors);
   a_.bytes({0x48, 0x39, 0xe8});                       // cmp rax, rbp
@@ -196,7 +193,8 @@ void SegmentAssembler::run(int kept) {
             0xc5, 0xf8, 0x92, 0xcb});      // kmovw k1, ebx
   body(true);
   a_.bytes({0x48, 0x89, 0xe8});  // mov rax, rbp
-  close_function(row_loop, to_next);
+  a_.bind(to_next, a_.here());
+  close_rows();
   draw_function();
 }
 
@@ -215,9 +213,8 @@ void SegmentAssembler::loop_over(int vectors) {
   a_.bind(to_end, a_.here());
 }
 
-void SegmentAssembler::open_function() {
-  a_.bytes({0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57,  // push rbx, rbp, r12 to r15
-            0x31, 0xc0, 0x45, 0x31, 0xc0});                              // xor eax, eax; xor r8d, r8d
+/// Pointers and what is kept.
+void SegmentAssembler::prepare() {
   for (std::size_t i = 0; i < based_.size(); ++i) a_.load_pointer(kBases[i], kSlots, based_[i]);
   for (const Kept& kept : kept_) read_kept(kept);
 }
@@ -231,13 +228,47 @@ void SegmentAssembler::read_kept(const Kept& kept) {
   a_.emit(v::load, kept.reg, {}, at);
 }
 
-void SegmentAssembler::close_function(std::size_t row_loop, std::size_t to_next) {
-  a_.bind(to_next, a_.here());
-  close_rows();
-  a_.bytes({0x49, 0xff, 0xc0, 0x49, 0x39, 0xf0});                        // inc r8; cmp r8, rsi
-  a_.jump_back({0x0f, 0x8c}, row_loop);                                  // jl
-  a_.bytes({0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,  // pop them
-            0xc5, 0xf8, 0x77, 0xc3});                                    // vzeroupper; ret
+/// Those of the registers that have what is read.
+void SegmentAssembler::take_given() {
+  for (std::size_t i = 0; i < segment_.inputs.size(); ++i) {
+    const Segment::Input& input = segment_.inputs[i];
+    const auto given = std::ranges::find(given_, input.slot, &RowValue::slot);
+    if (input.from != From::row || given == given_.end()) continue;
+    where_[i] = given->reg;
+    std::erase(free_, given->reg.number);
+  }
+}
+
+void SegmentAssembler::read_row_values() {
+  for (std::size_t i = 0; i < segment_.inputs.size(); ++i) {
+    if (segment_.inputs[i].from != From::row) continue;
+    last_[i] = kAtEnd;
+    if (where_[i].number >= 0) continue;
+    a_.load_pointer(kPassing, kSlots, segment_.inputs[i].slot);
+    where_[i] = take();
+    a_.emit(v::broadcast, where_[i], {}, {.base = kPassing, .scale = 4, .index = kRow});
+  }
+}
+
+/// Several segments share the registers, so each prepares itself for each row.
+std::vector<std::uint8_t> function_of(std::span<const SegmentAssembler> segments) {
+  Assembler a;
+  a.bytes({0x53, 0x55, 0x41, 0x54, 0x41, 0x55, 0x41, 0x56, 0x41, 0x57,  // push rbx, rbp, r12 to r15
+           0x31, 0xc0, 0x45, 0x31, 0xc0});                              // xor eax, eax; xor r8d, r8d
+  const bool is_single = segments.size() == 1;
+  if (is_single) a.append(segments[0].preparation());
+  const std::size_t row_loop = a.here();
+  for (const SegmentAssembler& segment : segments) {
+    if (!is_single) a.append(segment.preparation());
+    a.append(segment.row());
+    if (!is_single && segment.moves_on()) a.bytes({0x48, 0x29, 0xd0});  // sub rax, rdx
+  }
+  if (!is_single) a.bytes({0x48, 0x01, 0xd0});                          // add rax, rdx
+  a.bytes({0x49, 0xff, 0xc0, 0x49, 0x39, 0xf0});                        // inc r8; cmp r8, rsi
+  a.jump_back({0x0f, 0x8c}, row_loop);                                  // jl
+  a.bytes({0x41, 0x5f, 0x41, 0x5e, 0x41, 0x5d, 0x41, 0x5c, 0x5d, 0x5b,  // pop them
+           0xc5, 0xf8, 0x77, 0xc3});                                    // vzeroupper; ret
+  return a.code();
 }
 
 /// Two vectors, an instruction of each in turn: what one waits for takes the other's time. Each has half of
@@ -295,6 +326,7 @@ void SegmentAssembler::body(bool is_tail) {
   for (const Segment::Output& output : segment_.outputs) {
     store(output);
     give_back();
+    if (output.to == To::row) left_.push_back({output.slot, where_[std::size_t(output.value)]});
   }
   free_ = before;
   where_ = held;

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace tapestry::kernels {
@@ -39,6 +40,12 @@ enum Predicate {
 
 class OutOfRegisters {};
 
+/// A register that has a row's value as often as a vector has elements, and the slot that has it, too.
+struct RowValue {
+  int slot;
+  Zmm reg;
+};
+
 /// What an instruction takes as its last operand: a register, or memory.
 struct Place {
   Zmm reg{};
@@ -48,15 +55,24 @@ struct Place {
 
 class SegmentAssembler {
  public:
-  /// The code works on so many vectors at a time: on one or two.
-  SegmentAssembler(const Segment& segment, int vectors) : segment_(segment), vectors_(vectors) {}
+  /// The code works on so many vectors at a time: on one or two. Its constants come after so many others, and
+  /// these registers have their values when a row begins.
+  SegmentAssembler(const Segment& segment, int vectors, std::size_t constants_before,
+                   std::vector<RowValue> given)
+      : segment_(segment), vectors_(vectors), constants_before_(constants_before), given_(std::move(given)) {}
 
   /// Throws OutOfRegisters. Constants and values of the block are read from memory where they are needed, but
   /// for `kept` of them, which stay in registers.
   void run(int kept);
   /// Constants and values of the block that were met.
   int wanted() const { return int(wanted_.size()); }
-  const std::vector<std::uint8_t>& code() const { return a_.code(); }
+  /// What has to be in registers, and what is done for each row.
+  const std::vector<std::uint8_t>& preparation() const { return preparation_.code(); }
+  const std::vector<std::uint8_t>& row() const { return a_.code(); }
+  /// Registers at a row's end.
+  const std::vector<RowValue>& left() const { return left_; }
+  /// Is the next row's first element the next, then?
+  bool moves_on() const { return !segment_.is_of_rows; }
   const std::vector<float>& constants() const { return constants_; }
 
  private:
@@ -89,11 +105,12 @@ class SegmentAssembler {
   void close_rows();
 
   // Code
-  void open_function();
+  void prepare();
+  void take_given();
+  void read_row_values();
   void loop_over(int vectors);
   void body(bool is_tail);
   void two_bodies();
-  void close_function(std::size_t row_loop, std::size_t to_next);
   void step(int number);
   void emit(VectorOp op, Zmm to, Zmm a, const Place& b, Mask mask = {}, bool zeroing = false);
   void compare(Predicate predicate, Zmm a, const Place& b, Mask mask = {});
@@ -119,7 +136,10 @@ class SegmentAssembler {
 
   const Segment& segment_;
   const int vectors_;
-  Assembler a_;
+  const std::size_t constants_before_;
+  const std::vector<RowValue> given_;
+  std::vector<RowValue> left_;
+  Assembler preparation_, a_;
   struct Repeated {
     std::uint32_t bits;
     std::int32_t offset;
@@ -149,5 +169,8 @@ class SegmentAssembler {
   Mask chosen_{kFirstMask};  // by the last comparison
   std::size_t body_ = 0;     // of two that take turns
 };
+
+/// The function of segments that take turns, a row each.
+std::vector<std::uint8_t> function_of(std::span<const SegmentAssembler> segments);
 
 }  // namespace tapestry::kernels

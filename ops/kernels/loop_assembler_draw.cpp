@@ -35,10 +35,11 @@ void SegmentAssembler::draw_if_needed() {
   }
 }
 
-/// The function that this calls: draws a batch of the Drawing at kPassing. Nothing but what rows have is in
-/// registers then, and constants, which are read again.
+/// The function that this calls, which rows pass by: draws a batch of the Drawing at kPassing. Nothing but
+/// what rows have is in registers then, and constants, which are read again.
 void SegmentAssembler::draw_function() {
   if (calls_.empty()) return;
+  const std::size_t to_end = a_.jump({0xe9});  // jmp
   for (const std::size_t call : calls_) a_.bind(call, a_.here());
   constexpr int kChains = Drawing::kChains;
   std::vector<int> pool = free_;
@@ -142,6 +143,7 @@ void SegmentAssembler::draw_function() {
     if (std::ranges::find(pool, kept.reg.number) == pool.end()) read_kept(kept);
   }
   a_.bytes({0xc3});  // ret
+  a_.bind(to_end, a_.here());
 }
 
 /// A comparison of random numbers with a constant is one of the words they are made of.

@@ -104,6 +104,9 @@ void SegmentAssembler::store(const Segment::Output& output) {
       a_.emit(v::add, sum, sum, value);
       return a_.emit(v::store, sum, {}, at, mask);
     }
+    case To::row:
+      a_.load_pointer(kPassing, kSlots, output.slot);
+      return a_.emit(v::store_one, value, {}, {.base = kPassing, .scale = 4, .index = kRow});
     case To::boolean:
       break;
   }
@@ -172,8 +175,12 @@ void SegmentAssembler::close_rows() {
       a_.emit(output.to == To::row_max ? v::max : v::min, all, values, all);
     };
     if (vectors_ == 2) add(gathered.all[1]);
-    for (const int lanes : {8, 4, 2, 1}) {
+    for (const int lanes : {8, 4}) {
       a_.emit_with(v::rotate, other, all, all, lanes);
+      add(other);
+    }
+    for (const int order : {0x4e, 0x39}) {  // within each quarter, which takes less: by 2 lanes and by 1
+      a_.emit_with(v::permute_quarters, other, {}, all, order);
       add(other);
     }
     free(other);
@@ -186,8 +193,10 @@ void SegmentAssembler::close_rows() {
                 0xc5, 0xf8, 0x92, 0xc3 | nans.number << 3});  // kmovw nans, ebx
       a_.emit(v::load, all, {}, address_of(std::numeric_limits<float>::quiet_NaN()), nans);
     }
+    if (output.to != To::row_sum) a_.emit(v::broadcast, all, {}, all);  // zeros' signs differ by lane
     a_.load_pointer(kPassing, kSlots, output.slot);
     a_.emit(v::store_one, all, {}, {.base = kPassing, .scale = 4, .index = kRow});
+    left_.push_back({output.slot, all});
   }
 }
 

@@ -48,7 +48,8 @@ class Chunk {
   void read(const Leaf& leaf);
   void start_drawing();
   const RandomKey& key_of(const Leaf& leaf) const;
-  void fetch(std::size_t step) const;
+  void fetch(std::size_t call) const;
+  void call(const LoopPlan::Call& call);
   void execute(const Step& step);
   void fold(const Step& step) const;
   template <class T>

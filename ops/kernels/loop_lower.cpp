@@ -15,6 +15,7 @@ bool Lowering::run() {
   plan_.reduceds.clear();
   plan_.constants.clear();
   plan_.segments.clear();
+  plan_.joined = {};
   claim_outputs();
   count_uses();
   for (std::size_t i = 0; i < loop_.code.size(); ++i) lower_instruction(i);
@@ -22,6 +23,7 @@ bool Lowering::run() {
   share_moments();
   if (plan_.assembles) gather_segments();
   find_clashes();
+  join_steps();
   return place();
 }
 

@@ -74,6 +74,7 @@ class Lowering {
   void lower_reduction(std::size_t o);
   void share_moments();
   void find_clashes();
+  void join_steps();
   bool place();
 
   friend class Gathering;

@@ -1,6 +1,5 @@
 #include <tapestry/core/error.hpp>
-#include <tapestry/ops/kernels/gemm_bf16.hpp>
-#include <tapestry/ops/kernels/loop_plan.hpp>
+#include <tapestry/ops/kernels/loop_lowering.hpp>
 
 #include <algorithm>
 #include <bit>
@@ -33,6 +32,11 @@ constexpr std::int64_t kBlockBytes = 32 * 1024;
 constexpr std::int64_t kLeastRows = 2;
 constexpr std::int64_t kLeastSummedRows = 8;
 constexpr std::int64_t kLeastShortRows = 8;
+// Rows of a block whose steps take turns: a block takes some hundred cycles besides them. Elements that such
+// rows have at least if there are functions: their constants are read anew for each row, and nothing hides
+// how long they take.
+constexpr std::int64_t kJoinedRows = 32;
+constexpr std::int64_t kJoinedElements = 256;
 
 // A loop that runs once over no more is not worth machine code.
 constexpr std::int64_t kFewElements = 4096;
@@ -71,6 +75,12 @@ std::int64_t weight_of(Code code) {
 bool deviates(const Loop& loop) {
   return std::ranges::any_of(
       loop.outputs, [](const LoopOutput& output) { return output.reduce == Reduce::squared_deviations; });
+}
+
+/// Steps of shorter rows don't take turns.
+std::int64_t least_joined_row(const Loop& loop) {
+  const auto is_function = [](const Instruction& i) { return i.code == Code::exp || i.code == Code::erf; };
+  return std::ranges::any_of(loop.code, is_function) ? kJoinedElements : kLongRow;
 }
 
 std::int64_t inner_elements(const LoopPlan& plan, int dim) {
@@ -206,38 +216,19 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements) {
 
 namespace {
 
-/// False if there are too many values for the registers.
-bool assemble_segments(LoopPlan& plan) {
-  // A vector of booleans is a quarter of a cache line, which is written once all are there: on AMD's CPUs
-  // that is better than to copy a block of them, on others it wasn't measured.
-  const bool is_amd = __builtin_cpu_is("amd");
-  for (const Segment& segment : plan.segments) {
-    plan.assembled.push_back(assemble(segment));
-    if (!plan.assembled.back()) return false;
-  }
-  if (!plan.streams) return true;
-  for (const Step& step : plan.steps) {
-    if (step.kind != Step::Kind::segment) continue;
-    Segment segment = plan.segments[std::size_t(step.segment)];
-    for (Segment::Output& output : segment.outputs) {
-      const auto full = std::ranges::find(plan.fulls, output.slot, &FullOutput::slot);
-      if (full == plan.fulls.end() || !full->direct || !full->streams) continue;
-      // What is reduced after the segment is read once more.
-      if (std::ranges::find(plan.reduceds, output.slot, &ReducedOutput::slot) != plan.reduceds.end())
-        continue;
-      if (output.to == To::bf16      ? !cpu_multiplies_bf16()
-          : output.to == To::boolean ? !is_amd
-                                     : output.to != To::element)
-        continue;
-      output.streams = full->in_segment = true;
-    }
-    plan.streaming.push_back(assemble(segment));
-    if (!plan.streaming.back()) return false;
-  }
-  return true;
+/// If a block's steps take turns, no more than a row has to be in the nearest cache at once, unless values of
+/// all elements are in the arena.
+void enlarge_blocks_of_joined_rows(LoopPlan& plan, const Geometry& geometry) {
+  if (!plan.has_joined()) return;
+  const std::int64_t before = plan.block_slices * plan.slice_elements;
+  if (before >= kJoinedRows * plan.row_elements) return;
+  cut_into_blocks(plan, kJoinedRows * plan.row_elements);
+  if (lower(plan, geometry) && plan.value_bytes <= kBlockBytes) return;
+  cut_into_blocks(plan, before);
+  lower(plan, geometry);
 }
 
-std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
+std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled, Joining joining) {
   LoopPlan plan{.loop = loop};
   read_single_elements(plan.loop);
   plan.assembles = assembled && loop.lane == Lane::f32;
@@ -258,8 +249,12 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
   const auto full_size = [&](const Shape& strides) { return std::ranges::find(strides, 0) == strides.end(); };
   const std::int64_t operands_of_all_elements =
       std::ranges::count_if(geometry.inputs, full_size) + std::ranges::count_if(geometry.outputs, full_size);
-  plan.streams = operands_of_all_elements * geometry.extents.elements() * plan.lane_bytes >= kStreamBytes;
+  const std::int64_t bytes = operands_of_all_elements * geometry.extents.elements() * plan.lane_bytes;
+  plan.streams = bytes >= kStreamBytes;
   plan.stream = find_stream();
+  plan.joins = plan.assembles && (joining == Joining::large
+                                      ? bytes >= kMuchMemory && plan.row_elements >= least_joined_row(loop)
+                                      : joining == Joining::all && plan.row_elements >= kLongRow);
 
   // How many elements a block should have depends on the operands that it touches, and these on the block.
   std::int64_t elements = 1024;
@@ -294,14 +289,15 @@ std::optional<LoopPlan> plan_of(const Loop& loop, bool assembled) {
     if (fits) break;
     if (elements < 64) return {};
   }
+  enlarge_blocks_of_joined_rows(plan, geometry);
   fetch_ahead(plan, fetching_of_this_cpu());
-  if (!assemble_segments(plan)) return plan_of(loop, false);
+  if (!make_calls(plan)) return plan_of(loop, false, joining);
   return plan;
 }
 
 }  // namespace
 
-std::optional<LoopPlan> make_plan(const Loop& loop, Use use) {
+std::optional<LoopPlan> make_plan(const Loop& loop, Use use, Joining joining) {
   // Segments add up in another order than sweeps do, and where the CPU rounds to bf16 subnormal numbers are
   // 0.
   const auto differs = [](const LoopOutput& o) {
@@ -309,7 +305,7 @@ std::optional<LoopPlan> make_plan(const Loop& loop, Use use) {
   };
   const bool may_differ = loop.row || std::ranges::any_of(loop.outputs, differs);
   const bool few = loop.extents.elements() <= kFewElements;
-  return plan_of(loop, assembles() && (use == Use::often || may_differ || !few));
+  return plan_of(loop, assembles() && (use == Use::often || may_differ || !few), joining);
 }
 
 }  // namespace tapestry::kernels

@@ -178,13 +178,28 @@ struct LoopPlan {
 
   bool assembles = false;
   std::vector<Segment> segments{};
-  std::vector<std::shared_ptr<const AssembledSegment>> assembled{};
-  /// The same, but that outputs which are to be written past the caches are: if they are well aligned, and no
-  /// input's memory.
-  std::vector<std::shared_ptr<const AssembledSegment>> streaming{};
 
   std::vector<Leaf> leaves{};
   std::vector<Step> steady_steps{}, steps{};  ///< once a chunk, once a block
+  /// Steps [first, end), if there are any, are done for one row after the other: a row then stays in the
+  /// first cache until it is done with, memory is read without pauses, and what is computed once a row takes
+  /// no calls.
+  struct Joined {
+    int first = 0, end = 0;
+  };
+  Joined joined{};
+  bool has_joined() const { return joined.end > 0; }
+  bool joins = false;  ///< may there be such?
+  /// What is called for a block: machine code of a segment or of joined steps, or a step.
+  struct Call {
+    int step = 0;  ///< the first, if there are several
+    bool has_rows = false;
+    std::shared_ptr<const AssembledSegment> assembled{};
+    /// The same, but that outputs which are to be written past the caches are: if they are well aligned, and
+    /// no input's memory.
+    std::shared_ptr<const AssembledSegment> streaming{};
+  };
+  std::vector<Call> calls{};
   std::vector<FullOutput> fulls{};
   std::vector<ReducedOutput> reduceds{};
 
@@ -219,19 +234,29 @@ void cut_into_blocks(LoopPlan& plan, std::int64_t elements);
 /// Fills in leaves, steps, outputs and the arena. False if the arena would be too large.
 bool lower(LoopPlan& plan, const Geometry& geometry);
 
+/// Which loops with rows go through the steps of a block row by row. On AMD's CPUs (Zen 4) that takes three
+/// quarters of the time where memory is waited for, as the hardware goes on fetching by itself: what it stops
+/// at is a block of several rows. Within the caches it takes longer, or as long: what is computed once a row
+/// is waited for in each. Intel's are not measured.
+enum class Joining : std::uint8_t { none, large, all };
+Joining joining_of_this_cpu();
+/// Fills in what is called for the steps. False if there are too many values for the registers.
+bool make_calls(LoopPlan& plan);
+
 /// Which loops ask for memory before they read it, by an instruction for each cache line. That pays on
 /// Intel's CPUs in any loop over more than caches hold. On AMD's (Zen 4) what the hardware fetches by itself
 /// comes sooner wherever one pass goes over memory from end to end, the more so the more streams are read:
 /// asking takes places in which the first cache waits for its lines, and Adam, of four streams, then takes
 /// 1.1 to 1.4 times as long. It pays alone where the hardware stops, between a block's steps, for one stream,
-/// and most into the second cache.
+/// or where rows take turns, and most into the second cache.
 enum class Fetching : std::uint8_t { all, single_streams };
 Fetching fetching_of_this_cpu();
 /// Decides which steps ask for what. None of it changes results.
 void fetch_ahead(LoopPlan& plan, Fetching fetching);
 
 /// Nothing if the values of a single block don't fit into the arena.
-std::optional<LoopPlan> make_plan(const Loop& loop, Use use = Use::often);
+std::optional<LoopPlan> make_plan(const Loop& loop, Use use = Use::often,
+                                  Joining joining = joining_of_this_cpu());
 void run_plan(const LoopPlan& plan, std::span<const void* const> inputs, std::span<void* const> outputs,
               std::byte* scratch);
 void run_rows(const LoopPlan& plan, const CompiledLoop::Rows& rows, const CompiledLoop::PartOfInput& part,

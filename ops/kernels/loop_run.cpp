@@ -195,12 +195,12 @@ void Chunk::block() {
   }
   panel_rows_ += slices_;
   if (plan_.fetches) {
-    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+    for (std::size_t i = 0; i < plan_.calls.size(); ++i) {
       fetch(i);
-      execute(plan_.steps[i]);
+      call(plan_.calls[i]);
     }
   } else {
-    for (const Step& step : plan_.steps) execute(step);
+    for (const LoopPlan::Call& each : plan_.calls) call(each);
   }
   for (const ReducedOutput& reduced : plan_.reduceds) reduce(reduced);
   for (const FullOutput& full : plan_.fulls) {
@@ -284,27 +284,28 @@ void Chunk::read(const Leaf& leaf) {
 }
 
 /// Asks for a part of what the next block will read.
-void Chunk::fetch(std::size_t step) const {
-  const auto steps = std::int64_t(plan_.steps.size());
+void Chunk::fetch(std::size_t call) const {
+  const auto calls = std::int64_t(plan_.calls.size());
   for (const Leaf& leaf : plan_.leaves) {
     if (!leaf.is_read() || leaf.fetched) continue;
     const std::int64_t bytes = count(Level::element) * leaf.element_bytes;
-    const std::int64_t first = bytes * std::int64_t(step) / steps,
-                       last = bytes * std::int64_t(step + 1) / steps;
+    const std::int64_t first = bytes * std::int64_t(call) / calls,
+                       last = bytes * std::int64_t(call + 1) / calls;
     const std::byte* next = slot(leaf.slot) + next_offset(leaf.strides) * leaf.element_bytes;
     for (std::int64_t at = first; at < last; at += 64) __builtin_prefetch(next + at, 0, 3);
   }
 }
 
+void Chunk::call(const LoopPlan::Call& call) {
+  const auto& code = writes_past_ ? call.streaming : call.assembled;
+  const Step& step = plan_.steps[std::size_t(call.step)];
+  if (!code) return execute(step);
+  if (step.draws) start_drawing();
+  const std::int64_t rows = !call.has_rows ? 1 : plan_.loop.row ? count(Level::row) : slices_;
+  code->run(slots_, rows, count(Level::element) / rows);
+}
+
 void Chunk::execute(const Step& step) {
-  if (step.kind == Step::Kind::segment) {
-    const auto& segments = writes_past_ ? plan_.streaming : plan_.assembled;
-    const AssembledSegment& segment = *segments[std::size_t(step.segment)];
-    if (step.draws) start_drawing();
-    const std::int64_t rows = !step.has_rows ? 1 : plan_.loop.row ? count(Level::row) : slices_;
-    segment.run(slots_, rows, count(Level::element) / rows);
-    return;
-  }
   Source sources[4];
   for (int k = 0; k < step.operands; ++k) {
     const auto i = std::size_t(k);

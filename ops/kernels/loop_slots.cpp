@@ -24,6 +24,13 @@ void Slots::forget_reads() {
   for (Slot& slot : all_) slot.last = kBegin;
 }
 
+void Slots::join(int first, int end) {
+  for (Slot& slot : all_) {
+    if (slot.first >= first && slot.first < end) slot.first = first;
+    if (slot.last >= first && slot.last < end) slot.last = end;
+  }
+}
+
 Region Slots::place(std::vector<std::int64_t>& offsets) const {
   Region arena;
   arena.take(std::int64_t(all_.size() * sizeof(void*)));

@@ -33,6 +33,8 @@ class Slots {
   void read(int slot, int step);
   /// Steps have been put into another order: forgets who reads what.
   void forget_reads();
+  /// These steps take turns: until all of them are done each has its results and what it reads.
+  void join(int first, int end);
   void set_first(int slot, int step) { all_[std::size_t(slot)].first = step; }
   /// It needs no memory.
   void drop(int slot) { all_[std::size_t(slot)].bytes = 0; }

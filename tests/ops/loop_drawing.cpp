@@ -228,6 +228,7 @@ BOOST_AUTO_TEST_CASE(numbers_past_the_first_word_of_counters, *boost::unit_test:
   const LoopPlan plan = *make_plan(loop);
   const auto leaf = std::ranges::find(plan.leaves, true, &Leaf::random);
   BOOST_TEST_REQUIRE(plan.segments.size() == 1u);
+  BOOST_TEST_REQUIRE(plan.calls.size() == 1u);
   const std::int64_t over = std::int64_t{1} << 34;
   for (const std::int64_t start : {std::int64_t{0}, std::int64_t{4096}, over - n - 600, over - n - 256,
                                    over - n - 40, over - 130, over - 1, over, 3 * over - 77, 5 * over}) {
@@ -239,7 +240,7 @@ BOOST_AUTO_TEST_CASE(numbers_past_the_first_word_of_counters, *boost::unit_test:
       slots[std::size_t(leaf->drawing)] = reinterpret_cast<std::byte*>(&drawing);
       slots[std::size_t(leaf->slot)] = reinterpret_cast<std::byte*>(drawing.start(first, n, buffer.data()));
       slots[std::size_t(plan.fulls[0].slot)] = reinterpret_cast<std::byte*>(result.data());
-      plan.assembled[0]->run(slots.data(), 1, n);
+      plan.calls[0].assembled->run(slots.data(), 1, n);
       bool same = result[std::size_t(n)] == -7;
       for (std::int64_t i = 0; i < n; ++i) {
         const auto at = std::uint64_t(first + i), step = std::uint64_t(kKey[1]),

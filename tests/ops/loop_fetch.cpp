@@ -28,8 +28,8 @@ Loop loop_over(std::size_t streams, bool has_rows) {
 }
 
 /// The plan as that of a CPU of this kind.
-LoopPlan plan_for(const Loop& loop, Fetching fetching) {
-  LoopPlan plan = *make_plan(loop);
+LoopPlan plan_for(const Loop& loop, Fetching fetching, Joining joining = Joining::none) {
+  LoopPlan plan = *make_plan(loop, Use::often, joining);
   plan.fetches = false;
   for (Leaf& leaf : plan.leaves) {
     leaf.fetched = false;
@@ -77,8 +77,19 @@ BOOST_AUTO_TEST_CASE(segments_ask_ahead_where_it_pays, *boost::unit_test::precon
       for (const Segment& segment : all.segments) {
         BOOST_TEST(std::ranges::none_of(segment.inputs, &Segment::Input::into_second));
       }
+      // Where rows take turns, for all that is read, but not as far.
+      const LoopPlan joined = plan_for(loop, Fetching::single_streams, Joining::large);
+      BOOST_TEST(asking(joined) == (has_rows ? std::ptrdiff_t(streams) : 0));
+      BOOST_TEST(!joined.fetches);
+      if (has_rows) {
+        const auto& input = joined.segments.back().inputs[0];
+        BOOST_TEST((input.ahead % 4096 != 0 && input.ahead < single.block_slices * kColumns * 4));
+        BOOST_TEST(input.into_second);
+      }
       const LoopPlan here = *make_plan(loop);
-      BOOST_TEST(asking(here) == asking(fetching_of_this_cpu() == Fetching::all ? all : single));
+      BOOST_TEST(asking(here) == asking(joining_of_this_cpu() == Joining::large   ? joined
+                                        : fetching_of_this_cpu() == Fetching::all ? all
+                                                                                  : single));
     }
   }
 }

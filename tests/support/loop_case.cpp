@@ -1,5 +1,7 @@
 #include "loop_case.hpp"
 
+#include <tapestry/ops/kernels/loop_plan.hpp>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -108,9 +110,9 @@ long double converted(long double value, Lane lane, DType dtype) {
 }
 
 /// Runs it, with outputs in the memory of the inputs that `shared` says (-1: none), or in a copy of it.
-std::vector<Storage> run(const CompiledLoop& compiled, std::vector<Storage> inputs,
-                         const std::vector<int>& shared, bool in_place) {
-  const Loop& loop = compiled.loop();
+template <class Run>
+std::vector<Storage> run(const Loop& loop, std::size_t scratch_bytes, const Run& run_it,
+                         std::vector<Storage> inputs, const std::vector<int>& shared, bool in_place) {
   std::vector<Storage> outputs;
   for (const LoopOutput& output : loop.outputs) {
     const int from = shared[outputs.size()];
@@ -123,11 +125,11 @@ std::vector<Storage> run(const CompiledLoop& compiled, std::vector<Storage> inpu
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     to.push_back(shared[o] < 0 || !in_place ? outputs[o].data() : inputs[std::size_t(shared[o])].data());
   }
-  std::vector<std::byte> scratch(compiled.scratch_bytes() + 64, std::byte{0xcd});
+  std::vector<std::byte> scratch(scratch_bytes + 64, std::byte{0xcd});
   void* aligned = scratch.data();
   std::size_t space = scratch.size();
-  std::align(64, compiled.scratch_bytes(), aligned, space);
-  compiled.run(from, to, aligned);
+  std::align(64, scratch_bytes, aligned, space);
+  run_it(from, to, aligned);
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     if (shared[o] >= 0 && in_place) outputs[o] = inputs[std::size_t(shared[o])];
   }
@@ -288,7 +290,19 @@ LoopCase::LoopCase(const Loop& loop, Generator& random) : compiled(loop) {
 }
 
 std::vector<Storage> LoopCase::run(bool in_place) const {
-  return kernels::run(compiled, inputs, shareable(compiled.loop()), in_place);
+  const auto run_it = [&](const auto& from, const auto& to, void* scratch) {
+    compiled.run(from, to, scratch);
+  };
+  return kernels::run(compiled.loop(), compiled.scratch_bytes(), run_it, inputs, shareable(compiled.loop()),
+                      in_place);
+}
+
+std::vector<Storage> LoopCase::run(const LoopPlan& plan, bool in_place) const {
+  const auto run_it = [&](const auto& from, const auto& to, void* scratch) {
+    run_plan(plan, from, to, static_cast<std::byte*>(scratch));
+  };
+  return kernels::run(plan.loop, std::size_t(plan.chunks * plan.chunk_scratch), run_it, inputs,
+                      shareable(plan.loop), in_place);
 }
 
 std::string difference(const LoopCase& one, const std::vector<Storage>& outputs) {

@@ -42,6 +42,8 @@ struct LoopCase {
   LoopCase(const Loop& loop, Generator& random);
   /// The outputs; `in_place`: computed in the memory of (a copy of) the inputs where that is allowed.
   std::vector<Storage> run(bool in_place = false) const;
+  /// The same by another plan of the loop.
+  std::vector<Storage> run(const LoopPlan& plan, bool in_place = false) const;
 };
 
 /// What is wrong with the outputs, or nothing. Sums may differ by rounding.
