@@ -107,7 +107,7 @@ BOOST_AUTO_TEST_CASE(large_masks_are_written_wherever_they_lie) {
   Loop loop = pointwise(size, 1, {{Code::lt, in(0), Operand::constant(1)}, {Code::add, in(0), res(0)}});
   loop.outputs.push_back({res(0), DType::boolean, Reduce::none, {1}});
   std::vector<float> x(std::size_t(size), 2), y(std::size_t(size) + 32);
-  std::vector<std::uint8_t> mask(std::size_t(size) + 32);
+  std::vector<std::uint8_t> mask(std::size_t(size) + 96);
   for (std::size_t i = 0; i < x.size(); i += 3) x[i] = 0.5;
   const auto aligned = [](auto* data) {
     while (reinterpret_cast<std::uintptr_t>(data) % 64 != 0) ++data;
