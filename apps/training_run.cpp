@@ -14,11 +14,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <iostream>
 #include <ostream>
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 namespace fs = std::filesystem;
@@ -52,6 +55,25 @@ class InterruptGuard {
  private:
   void (*old_interrupt_)(int);
   void (*old_terminate_)(int);
+};
+
+/// The folder is this process's alone: two that write into it would mix what they did. Ends with the process,
+/// however that ends; where a file system knows no locks there is none.
+class FolderLock {
+ public:
+  explicit FolderLock(const fs::path& folder) : fd_(::open(folder.c_str(), O_RDONLY | O_CLOEXEC)) {
+    if (fd_ == -1 || ::flock(fd_, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+    ::close(fd_);
+    throw IoError(text(folder.string(), " is in use: another process trains there"));
+  }
+  ~FolderLock() {
+    if (fd_ != -1) ::close(fd_);
+  }
+  FolderLock(const FolderLock&) = delete;
+  FolderLock& operator=(const FolderLock&) = delete;
+
+ private:
+  int fd_;
 };
 
 class Clock {
@@ -120,6 +142,7 @@ void make_run_folder(const fs::path& folder, const std::string& resume) {
 
 RunResult train_run(const Config& config, const Cifar10Split& data, const RunOptions& options,
                     std::ostream& out) {
+  const FolderLock alone(options.folder);
   const InterruptGuard guard;
   const fs::path last = options.folder / "last.safetensors", best = options.folder / "best.safetensors";
   const std::unique_ptr<Model> model = make_model(config);

@@ -288,6 +288,8 @@ std::vector<Var> gradients(const Operand& y, std::span<const Var> wrt, std::opti
     require(is_floating(x.dtype()), to_string(y.at()), ": gradients: ", name(x), " isn't floating");
   }
   if (cotangent) {
+    require(&cotangent->tape() == &tape, to_string(y.at()), ": gradients: the cotangent ", name(*cotangent),
+            " was recorded on another tape");
     require(cotangent->type() == result.type(), to_string(y.at()), ": gradients: the cotangent is ",
             cotangent->type(), ", the result ", name(result));
   } else {

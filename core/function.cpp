@@ -4,7 +4,15 @@
 
 namespace tapestry {
 
+const Tensor& Function::first(const std::vector<Tensor>& outputs) {
+  require(!outputs.empty(), "the function has no outputs: run it by run()");
+  return outputs.front();
+}
+
 std::vector<Var> Function::trace(Tape& tape, std::span<const Type> types) {
+  require(trace_ != nullptr,
+          "the function has nothing to record: it was moved to another variable, or made of "
+          "an empty std::function");
   require(std::size_t(arity_) == types.size(), "the function takes ", arity_, " arguments, not ",
           types.size());
   std::vector<Var> arguments;

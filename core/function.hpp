@@ -3,10 +3,13 @@
 //
 //   Function step = [&](Var x, Var y) { return mean_squared_error(model(x), y); };
 //   double loss = step(images, labels).item();   // traces, compiles, runs; later calls only run
+//
+// It is for one thread at a time; calls that overlap are an Error where they are seen.
 #pragma once
 
 #include <tapestry/core/run/program.hpp>
 
+#include <array>
 #include <concepts>
 #include <deque>
 #include <functional>
@@ -35,8 +38,8 @@ class Function {
   /// Runs on arguments in order and returns the first output, valid until the next call.
   template <std::same_as<Tensor>... Tensors>
   const Tensor& operator()(const Tensors&... arguments) {
-    const ConstView given[] = {arguments.view()...};
-    return run(given).at(0);
+    const std::array<ConstView, sizeof...(arguments)> given{arguments.view()...};
+    return first(run(given));
   }
   /// The same with all outputs.
   const std::vector<Tensor>& run(std::span<const ConstView> arguments);
@@ -79,6 +82,7 @@ class Function {
     }
   }
 
+  static const Tensor& first(const std::vector<Tensor>& outputs);
   std::vector<Var> trace(Tape& tape, std::span<const Type> types);
 
   struct Entry {

@@ -1,3 +1,4 @@
+#include <tapestry/core/error.hpp>
 #include <tapestry/core/memory.hpp>
 
 #include <algorithm>
@@ -18,7 +19,8 @@ constexpr std::size_t kFewLargePages = 8 * 1024 * 1024;
 
 Lines allocate_lines(std::size_t bytes) {
   bytes = std::max<std::size_t>(bytes, 1);
-  Lines lines(static_cast<std::byte*>(::operator new[](bytes, FreeLines::kAlignment)));
+  Lines lines(static_cast<std::byte*>(::operator new[](bytes, FreeLines::kAlignment, std::nothrow)));
+  require(lines != nullptr, "not enough memory: ", bytes, " bytes were asked for at once");
 #if defined(__linux__)
   if (bytes >= kFewLargePages) {
     constexpr std::uintptr_t kPage = 4096;

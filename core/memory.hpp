@@ -15,6 +15,7 @@ struct FreeLines {
 using Lines = std::unique_ptr<std::byte[], FreeLines>;
 
 /// `bytes` bytes from the start of a cache line on, not cleared. Much memory is asked for in pages of 2 MiB.
+/// Throws if there isn't as much.
 Lines allocate_lines(std::size_t bytes);
 
 }  // namespace tapestry

@@ -5,6 +5,12 @@
 #include <ostream>
 
 namespace tapestry {
+namespace {
+
+// More bytes than a process can have, and so few that sums and products of sizes don't wrap around.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 48;
+
+}  // namespace
 
 Shape::Shape(std::span<const std::int64_t> values) {
   for (const std::int64_t value : values) push_back(value);
@@ -27,8 +33,8 @@ std::int64_t Shape::elements() const {
     if (extent == 0) return 0;
   }
   for (const std::int64_t extent : *this) {
-    if (__builtin_mul_overflow(product, extent, &product) || product > (std::int64_t{1} << 62)) {
-      fail("a shape of ", *this, " has more than 2^62 elements");
+    if (__builtin_mul_overflow(product, extent, &product) || product > kMostElements) {
+      fail("a shape of ", *this, " has more than 2^48 elements");
     }
   }
   return product;

@@ -27,7 +27,7 @@ class Shape {
   int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
   std::size_t size() const { return std::size_t(rank_); }
-  /// The product of the extents, 1 for a scalar. Throws if it exceeds 2^62.
+  /// The product of the extents, 1 for a scalar. Throws if it exceeds 2^48.
   std::int64_t elements() const;
 
   std::int64_t operator[](int axis) const { return values_[std::size_t(axis)]; }

@@ -18,11 +18,14 @@ enum class StateKind : std::uint8_t {
   optimizer,  // moments, velocities, step counts
 };
 
-/// A handle to one named tensor. Copies name the same tensor.
+/// A handle to one named tensor. Copies name the same tensor; moving one copies it.
 class State {
  public:
   State(std::string name, Tensor value, StateKind kind = StateKind::parameter)
       : slot_(std::make_shared<Slot>(Slot{std::move(name), std::move(value), kind})) {}
+  State(const State&) = default;
+  State& operator=(const State&) = default;
+  ~State() = default;
 
   const std::string& name() const { return slot_->name; }
   StateKind kind() const { return slot_->kind; }

@@ -2,6 +2,7 @@
 #include <tapestry/core/tape.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 
 #include <boost/container/small_vector.hpp>
@@ -24,24 +25,43 @@ std::string describe_mismatch(const Op& op, std::string_view reason, std::span<c
   return out;
 }
 
+/// Throws TypeMismatch unless there can be a value of this shape.
+void check_shape(const Shape& shape) {
+  const bool possible = std::ranges::all_of(shape, [](std::int64_t extent) { return extent >= 0; });
+  require_type(possible, "there is no shape ", shape);
+  try {
+    shape.elements();
+  } catch (const Error& too_many) {
+    throw TypeMismatch(too_many.what());
+  }
+}
+
 }  // namespace
 
-Type Var::type() const { return tape_->graph().type(id_); }
+Type Var::type() const { return tape().graph().type(id_); }
+
+const Var* Operand::held_var() const {
+  const Var* var = std::get_if<Var>(&held_);
+  if (var && !var->is_current()) {
+    fail(to_string(at_), ": a variable was used after the tape that it was recorded on");
+  }
+  return var;
+}
 
 Tape* Operand::tape() const {
-  const Var* var = std::get_if<Var>(&held_);
+  const Var* var = held_var();
   return var ? &var->tape() : nullptr;
 }
 
 std::optional<DType> Operand::dtype() const {
-  if (const Var* var = std::get_if<Var>(&held_)) return var->dtype();
+  if (const Var* var = held_var()) return var->dtype();
   if (const State* state = std::get_if<State>(&held_)) return state->type().dtype;
   if (const Tensor* tensor = std::get_if<Tensor>(&held_)) return tensor->dtype();
   return std::nullopt;
 }
 
 Var Operand::on(Tape& tape, DType dtype) const {
-  if (const Var* var = std::get_if<Var>(&held_)) {
+  if (const Var* var = held_var()) {
     if (&var->tape() != &tape) {
       fail(to_string(at_), ": ", label(var->tape().graph(), var->id()), " was recorded on another tape");
     }
@@ -53,12 +73,22 @@ Var Operand::on(Tape& tape, DType dtype) const {
 }
 
 Var Operand::var() const {
-  const Var* var = std::get_if<Var>(&held_);
+  const Var* var = held_var();
   if (!var) fail(to_string(at_), ": a variable is needed here, not a number, tensor or state");
   return *var;
 }
 
+std::uint32_t Tape::next_recording() {
+  static std::atomic<std::uint32_t> count{0};
+  return ++count;
+}
+
 Var Tape::input(std::string name, const Type& type, Location at) {
+  try {
+    check_shape(type.shape);
+  } catch (const TypeMismatch& mismatch) {
+    fail(to_string(at), ": input ", name, ": ", mismatch.what());
+  }
   const auto position = std::int64_t(graph_.arguments.size());
   const ValueId id =
       graph_.append(language::input, type, {}, InputAttrs{std::move(name), type, position}, at);
@@ -122,7 +152,7 @@ Var Tape::append_with(const Op& op, std::span<const Var> inputs, AttrsOf attrs_o
                  " operands, not ", inputs.size());
     Attrs attrs = attrs_of(inputs);
     Type type = op.type({signature, attrs});
-    type.shape.elements();  // throws if it overflows
+    check_shape(type.shape);
     return {*this, graph_.append(op, std::move(type), {ids.data(), ids.size()}, std::move(attrs), at,
                                  scopes_.empty() ? nullptr : scopes_.back().name)};
   } catch (const TypeMismatch& mismatch) {
@@ -150,6 +180,7 @@ Graph Tape::take(std::span<const Var> outputs) {
   reads_.clear();
   writes_.clear();
   regions_.clear();
+  recording_ = next_recording();
   return std::exchange(graph_, {});
 }
 
@@ -188,7 +219,10 @@ Var emit_with(const Op& op, std::span<const Operand> operands, AttrsOf attrs) {
   }
   require(!operands.empty(), op.name, " needs at least one operand");
   const Location at = operands.front().at();
-  if (!tape) fail(to_string(at), ": ", op.name, ": none of the operands is a variable on a tape");
+  if (!tape)
+    fail(to_string(at), ": ", op.name,
+         ": none of the operands is a variable on a tape; tape.read(state) and "
+         "tape.constant(tensor) make one");
   boost::container::small_vector<Var, 4> inputs;
   for (const Operand& operand : operands) inputs.push_back(operand.on(*tape, dtype.value_or(DType::f32)));
   return tape->append_with(op, {inputs.data(), inputs.size()}, attrs, at);

@@ -23,12 +23,15 @@ namespace tapestry {
 
 class Tape;
 
-/// A light handle to a recorded value. Valid as long as its tape.
+/// A light handle to a recorded value. Valid as long as its tape, and until take(): one that was kept for
+/// longer, from an earlier call of a traced function say, is an Error where another tape has taken the place.
 class Var {
  public:
-  Var(Tape& tape, ValueId id) : tape_(&tape), id_(id) {}
+  Var(Tape& tape, ValueId id);
 
-  Tape& tape() const { return *tape_; }
+  Tape& tape() const;
+  /// Is the tape still what it was recorded on?
+  bool is_current() const;
   ValueId id() const { return id_; }
   // By value: a reference into the graph would not survive the next op.
   Type type() const;
@@ -36,11 +39,14 @@ class Var {
   DType dtype() const { return type().dtype; }
   int rank() const { return shape().rank(); }
 
-  friend bool same(const Var& a, const Var& b) { return a.tape_ == b.tape_ && a.id_ == b.id_; }
+  friend bool same(const Var& a, const Var& b) {
+    return a.tape_ == b.tape_ && a.recording_ == b.recording_ && a.id_ == b.id_;
+  }
 
  private:
   Tape* tape_;
   ValueId id_;
+  std::uint32_t recording_;  // Tape::recording() when it was made
 };
 
 /// What an op accepts, with the line that passed it.
@@ -64,6 +70,8 @@ class Operand {
   Var var() const;
 
  private:
+  const Var* held_var() const;
+
   Location at_;
   std::variant<Var, State, Tensor, double> held_;
 };
@@ -107,6 +115,8 @@ class Tape {
   std::span<const Region> regions() const { return regions_; }
 
   const Graph& graph() const { return graph_; }
+  /// Which recording this is, of all that there were: another one after take().
+  std::uint32_t recording() const { return recording_; }
   /// Makes room to record as much as there is in `graph`.
   void reserve(const Graph& graph) { graph_.reserve(graph); }
   /// The graph with these outputs and the updates declared so far; the tape is empty afterwards.
@@ -120,7 +130,10 @@ class Tape {
     Location at;
   };
 
+  static std::uint32_t next_recording();
+
   Graph graph_;
+  std::uint32_t recording_ = next_recording();
   std::unordered_map<const void*, ValueId> reads_;       // State id -> its current value
   std::unordered_map<const void*, std::size_t> writes_;  // State id -> position in graph_.updates
   std::vector<Frame> scopes_;
@@ -150,6 +163,13 @@ Var emit(const Op& op, std::span<const Operand> operands, Attrs attrs = {});
 /// The same where the attributes depend on the operands.
 Var emit_with(const Op& op, std::initializer_list<Operand> operands, AttrsOf attrs);
 Var emit_with(const Op& op, std::span<const Operand> operands, AttrsOf attrs);
+
+inline Var::Var(Tape& tape, ValueId id) : tape_(&tape), id_(id), recording_(tape.recording()) {}
+inline bool Var::is_current() const { return tape_->recording() == recording_; }
+inline Tape& Var::tape() const {
+  require(is_current(), "a variable was used after the tape that it was recorded on");
+  return *tape_;
+}
 
 inline const Var& Vjp::a() const { return x[0]; }
 inline const Var& Vjp::b() const { return x[1]; }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <ostream>
+#include <utility>
 
 namespace tapestry {
 namespace {
@@ -41,6 +42,19 @@ Tensor::Tensor(DType dtype, const Shape& shape) : type_{dtype, shape}, elements_
   for (const std::int64_t extent : shape) require(extent >= 0, "a tensor can't have the shape ", shape);
   buffer_ = allocate_lines(bytes());
   std::memset(buffer_.get(), 0, bytes());
+}
+
+Tensor::Tensor(Tensor&& other) noexcept
+    : type_(std::exchange(other.type_, {DType::f32, {0}})),
+      elements_(std::exchange(other.elements_, 0)),
+      buffer_(std::move(other.buffer_)) {}
+
+Tensor& Tensor::operator=(Tensor&& other) noexcept {
+  if (this == &other) return *this;
+  type_ = std::exchange(other.type_, {DType::f32, {0}});
+  elements_ = std::exchange(other.elements_, 0);
+  buffer_ = std::move(other.buffer_);
+  return *this;
 }
 
 Tensor Tensor::linspace(double first, double last, const Shape& shape, DType dtype) {
@@ -96,7 +110,7 @@ Tensor Tensor::to(DType dtype) const {
 }
 
 bool identical(const Tensor& a, const Tensor& b) {
-  return a.type() == b.type() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+  return a.type() == b.type() && (a.bytes() == 0 || std::memcmp(a.data(), b.data(), a.bytes()) == 0);
 }
 
 std::string to_string(const Tensor& tensor) {

@@ -56,6 +56,12 @@ class Tensor {
   /// Zeros.
   Tensor(DType dtype, const Shape& shape);
   explicit Tensor(const Type& type) : Tensor(type.dtype, type.shape) {}
+  Tensor(const Tensor&) = default;
+  Tensor& operator=(const Tensor&) = default;
+  /// What was moved from is a tensor without elements, [0].
+  Tensor(Tensor&& other) noexcept;
+  Tensor& operator=(Tensor&& other) noexcept;
+  ~Tensor() = default;
 
   template <Element T>
   static Tensor scalar(T value) {

@@ -129,6 +129,9 @@ Type pad_type(const Signature& s) {
   Type type = s.x[0];
   for (const Shape* counts : {&lo, &hi, &interior}) {
     require_type(counts->rank() == type.shape.rank(), "padding ", *counts, " doesn't fit its axes");
+    // Few enough for their sum with an extent not to wrap around.
+    require_type(std::ranges::none_of(*counts, [](std::int64_t n) { return n > std::int64_t{1} << 48; }),
+                 "padding ", *counts, " is more than 2^48");
     require_type(std::ranges::none_of(*counts, [](std::int64_t n) { return n < 0; }), "padding ", *counts,
                  " is negative");
   }

@@ -23,9 +23,19 @@ Window2d Window2d::over(Extent2d image, Extent2d size, Extent2d stride, const Pa
   const auto positive = [](const char* what, Extent2d e) {
     require_type(e.h > 0 && e.w > 0, "the ", what, " ", pair(e), " isn't positive");
   };
+  // So that no sum or product of them wraps around.
+  constexpr std::int64_t kMost = std::int64_t{1} << 30;
+  const auto bounded = [](const char* what, Extent2d e) {
+    require_type(e.h <= kMost && e.w <= kMost, "the ", what, " ", pair(e), " is more than 2^30");
+  };
   positive("window", size);
   positive("stride", stride);
   positive("dilation", dilation);
+  bounded("window", size);
+  bounded("stride", stride);
+  bounded("dilation", dilation);
+  bounded("padding", padding.lo_);
+  bounded("padding", padding.hi_);
   Window2d window{size, stride, dilation, padding.lo_, padding.hi_};
   if (padding.same_) {
     const std::int64_t rows = same_padding(image.h, reach(size.h, dilation.h), stride.h);

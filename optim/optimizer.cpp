@@ -6,6 +6,7 @@
 #include <tapestry/optim/optimizer.hpp>
 
 #include <algorithm>
+#include <unordered_set>
 
 namespace tapestry {
 namespace {
@@ -63,6 +64,11 @@ void Optimizer::step(std::span<const ParameterGradient> pairs, const Operand& le
             "no parameter's name matches the group '", group.pattern, "'; the first is ",
             pairs.front().parameter.name());
   }
+  std::unordered_set<const void*> moved_already;
+  for (const ParameterGradient& pair : pairs) {
+    require(moved_already.insert(pair.parameter.id()).second, "parameter ", pair.parameter.name(),
+            " is given twice, and would take two steps");
+  }
   std::vector<Var> gradients;
   for (const ParameterGradient& pair : pairs) gradients.push_back(pair.gradient);
   if (options_.clip_norm) gradients = clip_by_global_norm(gradients, *options_.clip_norm);
@@ -93,7 +99,10 @@ void Optimizer::minimize(const Operand& loss, std::span<const State> parameters,
 Var Optimizer::updated(const State& parameter, Var gradient, const Operand& learning_rate,
                        std::optional<Var> count) const {
   Tape& tape = gradient.tape();
-  const Var w = tape.read(parameter);
+  // bf16 has no number between 0.996 and 1: averages with a decay of 0.999 would stand still.
+  const bool rounded = parameter.type().dtype == DType::bf16;
+  const Var w = rounded ? cast(tape.read(parameter), DType::f32) : tape.read(parameter);
+  if (rounded) gradient = as_dtype(gradient, tape, DType::f32);
   Var rate = as_dtype(learning_rate, tape, w.dtype());
   const auto group = std::ranges::find_if(
       options_.groups, [&](const ParameterGroup& g) { return matches(g.pattern, parameter.name()); });
@@ -112,7 +121,8 @@ Var Optimizer::updated(const State& parameter, Var gradient, const Operand& lear
   const Slots slots(state_, options_.name, parameter.name(), w, count, decay);
   Var next = rule.update(w, gradient, rate, slots);
   if (decay != 0 && decoupled && !by_rule) next = next - (rate * decay) * w;
-  return options_.lookahead ? looked_ahead(*options_.lookahead, w, next, slots) : next;
+  if (options_.lookahead) next = looked_ahead(*options_.lookahead, w, next, slots);
+  return rounded ? cast(next, DType::bf16) : next;
 }
 
 bool matches(std::string_view pattern, std::string_view name) {

@@ -25,7 +25,7 @@
 namespace tapestry {
 
 /// What a rule keeps of one parameter between steps, by name: "v" of fc1/weight under Adam is the state
-/// "adam/fc1/weight/v". Zeros at first, of the parameter's type.
+/// "adam/fc1/weight/v". Zeros at first, of the parameter's type, f32 for those in bf16.
 class Slots {
  public:
   /// `name` is the parameter's, `parameter` its value.
@@ -122,7 +122,8 @@ class Optimizer {
       : Optimizer(state, std::make_shared<const Rule>(std::move(rule)), std::move(options)) {}
   Optimizer(StateDict& state, std::shared_ptr<const UpdateRule> rule, OptimizerOptions options = {});
 
-  /// Declares the update of each parameter on the tape of the gradients.
+  /// Declares the update of each parameter, once each, on the tape of the gradients. Of parameters in bf16 it
+  /// is worked out in f32, which keeps the moments, too; only the new value is rounded.
   void step(std::span<const ParameterGradient> pairs, const Operand& learning_rate) const;
   /// The same with the gradients of `loss`, which are derived here.
   void minimize(const Operand& loss, std::span<const State> parameters, const Operand& learning_rate) const;

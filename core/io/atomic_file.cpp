@@ -42,7 +42,15 @@ auto retry(Call call) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) { open_temporary(); }
+AtomicFile::AtomicFile(std::filesystem::path path) : path_(std::move(path)) {
+  std::error_code unknown;  // then opening says what is wrong
+  const auto there = std::filesystem::symlink_status(path_, unknown).type();
+  using Type = std::filesystem::file_type;
+  if (there == Type::character || there == Type::block || there == Type::fifo || there == Type::socket) {
+    throw IoError(text("can't write ", path_.string(), ": it is a device or a pipe, not a file"));
+  }
+  open_temporary();
+}
 
 AtomicFile::~AtomicFile() { discard(); }
 

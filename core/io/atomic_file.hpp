@@ -12,7 +12,7 @@ namespace tapestry {
 
 /// A file being replaced. Nothing is seen at `path` before commit(); without one the destructor removes the
 /// temporary. Failures throw IoError "can't write PATH: REASON". A symbolic link at `path` is replaced, not
-/// followed.
+/// followed. What is there and no file, a device or a pipe, is refused: it would be replaced, too.
 class AtomicFile {
  public:
   explicit AtomicFile(std::filesystem::path path);

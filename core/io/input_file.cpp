@@ -52,4 +52,11 @@ std::string read_file(const std::filesystem::path& path) {
   return content;
 }
 
+std::string printable(std::string words) {
+  for (char& c : words) {
+    if (c < ' ' || c > '~') c = '?';
+  }
+  return words;
+}
+
 }  // namespace tapestry

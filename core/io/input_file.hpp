@@ -32,4 +32,7 @@ class InputFile {
 /// The whole content.
 std::string read_file(const std::filesystem::path& path);
 
+/// A damaged file's words as an error can repeat them: bytes other than ASCII's characters become '?'.
+std::string printable(std::string words);
+
 }  // namespace tapestry

@@ -68,7 +68,7 @@ class HeaderParser {
   template <class... Parts>
   [[noreturn]] void bad(const Parts&... parts) const {
     throw IoError(text("can't load ", path_.string(), ": its npy header, at byte ", file_position_ + at_,
-                       ", ", parts...));
+                       ", ", printable(text(parts...))));
   }
 
   void skip_spaces() {

@@ -232,8 +232,10 @@ std::string header_for(std::span<const NamedTensor> tensors, std::span<const std
 }
 
 void check_names(const std::filesystem::path& path, std::span<const NamedTensor> tensors) {
-  std::set<std::string_view> names{kMetadata};
+  std::set<std::string_view> names;
   for (const auto& [name, tensor] : tensors) {
+    require(name != kMetadata, "can't save ", path.string(), ": no tensor may be named '", name,
+            "', for the format has another use for that");
     require(names.insert(name).second, "can't save ", path.string(), ": two tensors are named '", name, "'");
   }
 }

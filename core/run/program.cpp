@@ -11,6 +11,7 @@
 #include <tapestry/core/run/program.hpp>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -95,6 +96,21 @@ Lines allocate_arena(std::size_t bytes) {
   return arena;
 }
 
+/// The arena and the results are of one step at a time.
+class Alone {
+ public:
+  explicit Alone(std::atomic_flag& running) : running_(running) {
+    require(!running.test_and_set(std::memory_order_acquire),
+            "the program is running already, on another thread: each needs a program of its own");
+  }
+  ~Alone() { running_.clear(std::memory_order_release); }
+  Alone(const Alone&) = delete;
+  Alone& operator=(const Alone&) = delete;
+
+ private:
+  std::atomic_flag& running_;
+};
+
 }  // namespace
 
 struct Program::Impl {
@@ -125,6 +141,7 @@ struct Program::Impl {
   std::vector<Tensor> set_aside;
   Profiler* profiler = nullptr;
   std::uint32_t profiled_as = 0;
+  std::atomic_flag running;
 
   Impl(const Graph& recorded, const CompileOptions& opts) : options(opts) {
     check_names(options);
@@ -281,6 +298,7 @@ struct Program::Impl {
   }
 
   void run(std::span<const ConstView> arguments) {
+    const Alone alone(running);
     const auto begin = profiler ? profiler->now() : 0;
     resolve(arguments);
     std::size_t t = 0;
@@ -352,23 +370,32 @@ Program::~Program() = default;
 Program::Program(Program&&) noexcept = default;
 Program& Program::operator=(Program&&) noexcept = default;
 
-void Program::run(std::span<const ConstView> arguments) { impl_->run(arguments); }
+Program::Impl& Program::impl() const {
+  require(impl_ != nullptr, "this program was moved to another variable");
+  return *impl_;
+}
+
+void Program::run(std::span<const ConstView> arguments) { impl().run(arguments); }
 
 void Program::run(std::span<const Tensor> arguments) {
-  impl_->given.clear();
-  for (const Tensor& argument : arguments) impl_->given.push_back(argument.view());
-  impl_->run(impl_->given);
+  impl().given.clear();
+  for (const Tensor& argument : arguments) impl().given.push_back(argument.view());
+  impl().run(impl().given);
 }
 
 void Program::profile(Profiler* profiler, const std::string& name) {
-  if (profiler) impl_->profiled_as = profiler->add_program(name, task_infos(impl_->graph, impl_->plan));
-  impl_->profiler = profiler;
+  if (profiler) impl().profiled_as = profiler->add_program(name, task_infos(impl().graph, impl().plan));
+  impl().profiler = profiler;
 }
 
-const std::vector<Tensor>& Program::outputs() const { return impl_->outputs; }
-const Graph& Program::graph() const { return impl_->graph; }
-const Plan& Program::plan() const { return impl_->plan; }
-const ProgramSummary& Program::summary() const { return impl_->summary; }
+const Tensor& Program::output(std::size_t i) const {
+  require(i < outputs().size(), "the program has ", outputs().size(), " outputs: there is no output ", i);
+  return outputs()[i];
+}
+const std::vector<Tensor>& Program::outputs() const { return impl().outputs; }
+const Graph& Program::graph() const { return impl().graph; }
+const Plan& Program::plan() const { return impl().plan; }
+const ProgramSummary& Program::summary() const { return impl().summary; }
 
 Program compile(const Tape& tape, std::span<const Var> outputs, const CompileOptions& options) {
   Graph graph = tape.graph();

@@ -66,12 +66,13 @@ class Program {
   Program& operator=(Program&&) noexcept;
 
   /// One step. Arguments in the order of their declaration; throws if a type differs. A step that throws has
-  /// changed no State.
+  /// changed no State. For one thread at a time, as its outputs are: steps of one program that overlap are an
+  /// Error. Programs that share State without writing it may run at once.
   void run(std::span<const ConstView> arguments);
   void run(std::span<const Tensor> arguments = {});
   /// The results of the last step; overwritten by the next unless a copy is kept.
   const std::vector<Tensor>& outputs() const;
-  const Tensor& output(std::size_t i = 0) const { return outputs().at(i); }
+  const Tensor& output(std::size_t i = 0) const;
 
   /// Steps from now on are watched by `profiler`, which outlives them, under this name; null ends that.
   void profile(Profiler* profiler, const std::string& name = "step");
@@ -83,6 +84,7 @@ class Program {
 
  private:
   struct Impl;
+  Impl& impl() const;  // throws if this was moved from
   std::unique_ptr<Impl> impl_;
 };
 

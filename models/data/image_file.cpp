@@ -16,7 +16,7 @@ constexpr std::uint64_t kMostFileBytes = std::uint64_t{1} << 30;
 
 template <class... Parts>
 [[noreturn]] void bad(const std::filesystem::path& path, const Parts&... parts) {
-  throw IoError(text("can't read ", path.string(), " as a picture: ", parts...));
+  throw IoError(text("can't read ", path.string(), " as a picture: ", printable(text(parts...))));
 }
 
 void check_image(const char* what, const Tensor& image) {

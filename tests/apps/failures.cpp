@@ -7,6 +7,9 @@
 #include <set>
 
 #include <boost/test/unit_test.hpp>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -53,6 +56,18 @@ struct Run {
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(failures)
+
+BOOST_AUTO_TEST_CASE(a_folder_in_which_another_process_trains) {
+  const Run run;
+  const std::string metrics = file_content(run.folder / "metrics.csv");
+  const int other = ::open(run.folder.c_str(), O_RDONLY);
+  BOOST_REQUIRE(::flock(other, LOCK_EX) == 0);
+  check_failure(run.resume(), run.folder.string() + " is in use: another process trains there");
+  BOOST_TEST(file_content(run.folder / "metrics.csv") == metrics);
+  BOOST_TEST(run.evaluate().code == 0);
+  ::close(other);
+  BOOST_TEST(run.resume().code == 0);
+}
 
 BOOST_AUTO_TEST_CASE(damaged_data) {
   const TemporaryFolder place;

@@ -7,8 +7,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 
 #include <boost/test/unit_test.hpp>
+#include <sys/stat.h>
 
 using namespace tapestry;
 using namespace tapestry::test;
@@ -176,6 +178,15 @@ BOOST_AUTO_TEST_CASE(interrupted_calls_are_repeated) {
     }
   }
   BOOST_TEST(files_in(folder.path()) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_device_or_a_pipe_stays_what_it_is) {
+  const TemporaryFolder folder;
+  const std::string pipe = (folder / "pipe").string();
+  BOOST_REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  BOOST_TEST(thrown<IoError>([&] { write_file_atomically(pipe, "x"); }) ==
+             "can't write " + pipe + ": it is a device or a pipe, not a file");
+  BOOST_TEST(std::filesystem::is_fifo(pipe));
 }
 
 BOOST_AUTO_TEST_CASE(reasons_are_named) {

@@ -1,11 +1,18 @@
 #include <tapestry/core/compile/print.hpp>
+#include <tapestry/core/differentiate.hpp>
+#include <tapestry/core/function.hpp>
 #include <tapestry/core/graph_bgl.hpp>
 #include <tapestry/core/registry.hpp>
 #include <tapestry/core/tape.hpp>
 #include <tapestry/ops/functions.hpp>
 #include <tapestry/ops/pointwise.hpp>
+#include <tapestry/ops/shape.hpp>
+#include <tapestry/ops/slice.hpp>
+#include <tapestry/tests/support/thrown.hpp>
 
 #include <algorithm>
+#include <limits>
+#include <optional>
 #include <vector>
 
 #include <boost/graph/graph_concepts.hpp>
@@ -13,6 +20,7 @@
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::thrown;
 
 BOOST_CONCEPT_ASSERT((boost::VertexListGraphConcept<Graph>));
 BOOST_CONCEPT_ASSERT((boost::BidirectionalGraphConcept<Graph>));
@@ -99,6 +107,49 @@ BOOST_AUTO_TEST_CASE(values_of_two_tapes_do_not_mix) {
   const Var x = one.input("x", {DType::f32, {2}}), y = two.input("y", {DType::f32, {2}});
   BOOST_CHECK_THROW(x + y, Error);
   BOOST_CHECK_THROW(Operand(1.0) + Operand(2.0), Error);
+}
+
+BOOST_AUTO_TEST_CASE(a_variable_of_an_earlier_recording_is_refused) {
+  const std::uint_least32_t line = std::source_location::current().line();
+  Tape tape;
+  const Var x = tape.input("x", {DType::f32, {2}}), y = tape.input("y", {DType::f32, {2}});
+  tape.take();
+  const Var z = tape.input("z", {DType::f32, {2}});
+  const auto refused = [&](std::uint_least32_t at) {
+    return text("graph.cpp:", line + at, ": a variable was used after the tape that it was recorded on");
+  };
+  BOOST_TEST(thrown([&] { x + z; }) == refused(8));
+  BOOST_TEST(thrown([&] { z + y; }) == refused(9));
+  BOOST_TEST(thrown([&] { exp(y); }) == refused(10));
+  BOOST_CHECK_THROW(x.type(), Error);
+  BOOST_CHECK_THROW(gradient(z, x), Error);
+  BOOST_TEST(!same(x, z));
+
+  // The tape of the first call is gone, and the second's lies in its place.
+  std::optional<Var> kept;
+  Function first = [&](Var a) { return *(kept = a) * 2; };
+  Function second = [&](Var a, Var b) { return a - *kept + b; };
+  const Tensor one = Tensor::scalar(1.0);
+  first(one);
+  BOOST_CHECK_THROW(second(one, one), Error);
+}
+
+BOOST_AUTO_TEST_CASE(shapes_that_cannot_be_name_the_line) {
+  const std::uint_least32_t line = std::source_location::current().line();
+  Tape tape;
+  BOOST_TEST(thrown([&] {
+               tape.input("x", {DType::f32, {2, -1}});
+             }) == text("graph.cpp:", line + 2, ": input x: there is no shape [2, -1]"));
+  const Var x = tape.input("x", {DType::f32, {1}});
+  BOOST_TEST(thrown([&] { broadcast_to(x, {std::int64_t{1} << 61}); }) ==
+             text("graph.cpp:", line + 6,
+                  ": broadcast_to: a shape of [2305843009213693952] has more than 2^48 "
+                  "elements: x [1] (graph.cpp:",
+                  line + 5, ')'));
+  BOOST_TEST(thrown([&] { iota(tape, DType::f32, {-2}); }) ==
+             text("graph.cpp:", line + 11, ": iota: there is no shape [-2]"));
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  BOOST_TEST(thrown([&] { pad(x, {most}, {0}); }).find("is more than 2^48") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(the_registry_refuses_what_is_incomplete) {

@@ -1,4 +1,5 @@
 #include "../support/random_tensor.hpp"
+#include "../support/thrown.hpp"
 
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/function.hpp>
@@ -12,12 +13,15 @@
 #include <tapestry/ops/reduce.hpp>
 #include <tapestry/ops/shape.hpp>
 
+#include <atomic>
 #include <cmath>
 #include <limits>
+#include <thread>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::thrown;
 
 BOOST_AUTO_TEST_SUITE(program)
 
@@ -215,6 +219,60 @@ BOOST_AUTO_TEST_CASE(programs_stay_where_they_are) {
   const Tensor x = Tensor::from({3.0f}, {1});
   first.run({&x, 1});
   BOOST_TEST(first.output().item() == 6);
+}
+
+BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
+  Function f = [](Var x) { return x * 2; };
+  const Tensor x = Tensor::scalar(3.0);
+  f(x);
+  Function g = std::move(f);
+  BOOST_TEST(g(x).item() == 6);
+  BOOST_TEST(thrown([&] { f(x); }).starts_with("the function has nothing to record"));
+
+  Tape tape;
+  Program p = compile(tape.constant(2.0, DType::f64)), q = std::move(p);
+  q.run();
+  BOOST_TEST(q.output().item() == 2);
+  BOOST_TEST(thrown([&] { p.run(); }) == "this program was moved to another variable");
+  BOOST_TEST(thrown([&] { p.outputs(); }) == "this program was moved to another variable");
+
+  State a("a", x);
+  const State b = std::move(a);
+  BOOST_TEST((a == b));
+}
+
+BOOST_AUTO_TEST_CASE(outputs_that_are_not_there_are_named) {
+  Function none(1, [](Tape&, std::span<const Var>) { return std::vector<Var>(); });
+  BOOST_TEST(thrown([&] { none(Tensor()); }) == "the function has no outputs: run it by run()");
+  Tape tape;
+  BOOST_TEST(thrown([&] { compile(tape, {}).output(); }) ==
+             "the program has 0 outputs: there is no output 0");
+  Function constant(
+      0, [](Tape& t, std::span<const Var>) { return std::vector<Var>{t.constant(2.0, DType::f64)}; });
+  BOOST_TEST(constant().item() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(steps_of_one_program_that_overlap_are_an_error) {
+  Tape tape;
+  const Var x = tape.input("x", {DType::f64, {200, 200}});
+  Program p = compile(matmul(x, x));
+  const Tensor xs = Tensor::linspace(-1, 1, {200, 200});
+  p.run({&xs, 1});
+  const Tensor expected = p.output();
+  std::atomic<int> refused{0};
+  const auto many_steps = [&] {
+    for (int i = 0; i < 3000 && refused == 0; ++i) {
+      try {
+        p.run({&xs, 1});
+      } catch (const Error&) {
+        ++refused;
+      }
+    }
+  };
+  { const std::jthread one(many_steps), two(many_steps); }
+  BOOST_TEST(refused > 0);
+  p.run({&xs, 1});
+  BOOST_TEST(identical(p.output(), expected));
 }
 
 // What a loop with rows stores, and with it how much it holds at once, changes when other loops compute again

@@ -1,13 +1,16 @@
 #include <tapestry/core/tensor.hpp>
+#include <tapestry/tests/support/thrown.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::thrown;
 
 BOOST_AUTO_TEST_SUITE(tensor)
 
@@ -33,6 +36,27 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named) {
   BOOST_CHECK_THROW(Tensor(DType::f32, {2}).values<double>(), Error);
   BOOST_CHECK_THROW(Tensor(DType::f32, {-1}), Error);
   BOOST_CHECK_THROW((Tensor(DType::f32, {1 << 30, 1 << 30, 1 << 30})), Error);
+}
+
+BOOST_AUTO_TEST_CASE(what_no_memory_can_hold_is_refused) {
+  // 2^61 elements of 8 bytes: 2^64, which wraps around to 0.
+  BOOST_TEST(thrown([] { Tensor(DType::f64, {std::int64_t{1} << 61}); }) ==
+             "a shape of [2305843009213693952] has more than 2^48 elements");
+  BOOST_TEST(thrown([] { Tensor(DType::f64, {std::int64_t{1} << 48}); }) ==
+             "not enough memory: 2251799813685248 bytes were asked for at once");
+}
+
+BOOST_AUTO_TEST_CASE(what_was_moved_from_has_no_elements) {
+  Tensor a = Tensor::from({1.0, 2.0}, {2}), b = std::move(a);
+  BOOST_TEST(to_string(a) == "f32 [0] {}");
+  BOOST_TEST(identical(a, Tensor()));
+  BOOST_CHECK_THROW(a.at(0), Error);
+  a = std::move(b);
+  BOOST_TEST(a.at(1) == 2);
+  BOOST_TEST(b.elements() == 0);
+  Tensor& same = a;
+  a = std::move(same);
+  BOOST_TEST(a.at(1) == 2);
 }
 
 BOOST_AUTO_TEST_CASE(bf16_rounds_to_nearest_even) {

@@ -1,6 +1,8 @@
 #include <tapestry/core/op.hpp>
 #include <tapestry/ops/window.hpp>
 
+#include <limits>
+
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
@@ -48,6 +50,14 @@ BOOST_AUTO_TEST_CASE(what_makes_no_sense_is_refused) {
   BOOST_CHECK_THROW(places(5, 3, 1, 0, 0), TypeMismatch);
   BOOST_CHECK_THROW(places(2, 3, 1, 0), TypeMismatch);
   BOOST_TEST(places(2, 3, 1, Padding({1, 1}, 0)) == 1);
+}
+
+BOOST_AUTO_TEST_CASE(what_would_wrap_around_is_refused) {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  BOOST_CHECK_THROW(places(5, most, 1, 0), TypeMismatch);
+  BOOST_CHECK_THROW(places(5, 3, most, Padding::same), TypeMismatch);
+  BOOST_CHECK_THROW(places(5, 3, 1, most / 2 + 9), TypeMismatch);
+  BOOST_CHECK_THROW(places(5, 3, 1, 0, most), TypeMismatch);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

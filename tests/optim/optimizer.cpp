@@ -5,6 +5,7 @@
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/clip.hpp>
 #include <tapestry/optim/sgd.hpp>
+#include <tapestry/tests/support/thrown.hpp>
 
 #include <array>
 #include <cmath>
@@ -13,6 +14,7 @@
 #include <boost/test/unit_test.hpp>
 
 using namespace tapestry;
+using test::thrown;
 
 namespace {
 
@@ -271,6 +273,36 @@ BOOST_AUTO_TEST_CASE(slow_weights_move_at_each_multiple_and_at_no_other_step) {
   }
   StateDict state;
   BOOST_CHECK_THROW(Optimizer(state, Sgd{}, {.lookahead = Lookahead{.steps = 0}}), Error);
+}
+
+// 0.999 is 1 in bf16: averages kept in it would stand still, and their corrections divide by 0.
+BOOST_AUTO_TEST_CASE(parameters_in_bf16_are_updated_in_f32) {
+  const Tensor start = Tensor::from({1.0, -2.0, 3.0}, {3}), g = Tensor::from({0.5, 0.0, -4.0}, {3});
+  StateDict state, rounded;
+  const State w = state.create("w", start.to(DType::f32)), b = rounded.create("w", start.to(DType::bf16));
+  const Optimizer adam(state, Adam{}), of_rounded(rounded, Adam{});
+  for (int i = 0; i < 5; ++i) {
+    step(adam, w, g.to(DType::f32), 0.125);
+    step(of_rounded, b, g.to(DType::bf16), 0.125);
+  }
+  BOOST_TEST(w.value().at(0) == 0.375, boost::test_tools::tolerance(1e-4));
+  for (int i = 0; i < 3; ++i) BOOST_TEST(std::abs(b.value().at(i) - w.value().at(i)) <= 0.02);
+  BOOST_TEST(identical(rounded.at("adam/w/a").value(), state.at("adam/w/a").value()));
+  BOOST_TEST((b.type().dtype == DType::bf16));
+}
+
+BOOST_AUTO_TEST_CASE(a_parameter_that_is_given_twice_is_refused) {
+  StateDict state;
+  const State w = state.create("w", Tensor::scalar(2.0));
+  const Optimizer sgd(state, Sgd{});
+  Function f = [&](Var x) {
+    const Var loss = x * w;
+    const std::vector<State> twice = {w, w};
+    sgd.minimize(loss, twice, 0.1);
+    return loss;
+  };
+  BOOST_TEST(thrown([&] { f(Tensor::scalar(1.0)); }) ==
+             "parameter w is given twice, and would take two steps");
 }
 
 BOOST_AUTO_TEST_CASE(lamb_moves_by_a_fraction_of_the_norm) {

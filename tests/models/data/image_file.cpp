@@ -1,3 +1,4 @@
+#include <tapestry/core/io/input_file.hpp>
 #include <tapestry/models/data/image_file.hpp>
 #include <tapestry/tests/support/files.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
@@ -116,7 +117,8 @@ BOOST_AUTO_TEST_CASE(damaged_anywhere_it_loads_or_is_an_io_error) {
       write_file(folder / "a.png", bytes);
       try {
         load_image(folder / "a.png");
-      } catch (const IoError&) {
+      } catch (const IoError& e) {
+        BOOST_TEST(printable(e.what()) == e.what());
       }
     }
   }
