@@ -56,9 +56,11 @@ Loop random_rows(Generator& random) {
     if (reduces) of_rows.push_back(loop.code.size());
     loop.code.push_back({code, operand(), operand(), operand()});
   }
+  // What is the same for all elements is added up by blocks.
+  loop.code.push_back({Code::add, in(0), res(loop.code.size() - 1)});
   loop.outputs = {{res(loop.code.size() - 1), DType::f32, Reduce::none, full}};
   if (random() % 2) loop.outputs.push_back({operand(), DType::bf16, Reduce::none, full});
-  if (random() % 2) loop.outputs.push_back({operand(), DType::f32, Reduce::sum, column});
+  if (random() % 2) loop.outputs.push_back({res(loop.code.size() - 1), DType::f32, Reduce::sum, column});
   if (!of_rows.empty())
     loop.outputs.push_back({res(of_rows[random() % of_rows.size()]), DType::f32, Reduce::none, row, true});
   return loop;
