@@ -54,8 +54,8 @@ HtmlReport page(const Config& config, const Program& program, const Graph& recor
       .figure(draw(chart));
   report.section("Work and memory").table(work).table(parameters);
   report.section("Tasks").table(task_table(program));
-  report.section("The graph as recorded").code(to_text(recorded));
-  report.section("The graph after the passes").code(to_text(program.graph()));
+  report.section("The graph as recorded").code(to_text(recorded, Origins::layers));
+  report.section("The graph after the passes").code(to_text(program.graph(), Origins::layers));
   return report;
 }
 
@@ -112,8 +112,8 @@ int describe(std::span<const std::string> arguments) {
   if (!s.precision.empty()) std::cout << '\n' << s.precision << '\n';
   if (show) {
     std::cout << "\nas recorded:\n"
-              << to_text(recorded) << "\nafter the passes:\n"
-              << to_text(program.graph());
+              << to_text(recorded, Origins::layers) << "\nafter the passes:\n"
+              << to_text(program.graph(), Origins::layers);
   }
   const auto leave = [](const std::string& what, const std::string& path, const std::string& content) {
     if (path.empty()) return;

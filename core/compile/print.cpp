@@ -2,6 +2,7 @@
 #include <tapestry/core/graph_bgl.hpp>
 
 #include <sstream>
+#include <utility>
 
 #include <boost/graph/graphviz.hpp>
 
@@ -19,7 +20,7 @@ std::string escape(const std::string& plain) {
 
 }  // namespace
 
-std::string to_text(const Graph& graph) {
+std::string to_text(const Graph& graph, Origins origins) {
   std::ostringstream out;
   for (ValueId id = 0; id < graph.size(); ++id) {
     const Node& node = graph.node(id);
@@ -30,9 +31,11 @@ std::string to_text(const Graph& graph) {
       separator = ", ";
     }
     const std::string attrs = to_string(node.attrs);
-    out << ')' << (attrs.empty() ? "" : " ") << attrs << " : " << node.type << "  # ";
-    if (node.scope) out << *node.scope << ", ";
-    out << to_string(node.at) << '\n';
+    out << ')' << (attrs.empty() ? "" : " ") << attrs << " : " << node.type;
+    separator = "  # ";
+    if (node.scope) out << std::exchange(separator, ", ") << *node.scope;
+    if (origins == Origins::layers_and_lines) out << separator << to_string(node.at);
+    out << '\n';
   }
   for (const ValueId id : graph.outputs) out << "output %" << id << '\n';
   for (const Update& update : graph.updates) out << update.state.name() << " <- %" << update.value << '\n';

@@ -86,6 +86,9 @@ BOOST_AUTO_TEST_CASE(printed) {
   const std::string listing = to_text(tape.graph());
   BOOST_TEST(listing.find(text("= add(%0, %1) : f32 [3, 2]  # graph.cpp:", line)) != std::string::npos);
   BOOST_TEST(listing.find("fc/weight <- %") != std::string::npos);
+  const std::string without_lines = to_text(tape.graph(), Origins::layers);
+  BOOST_TEST(without_lines.find("= add(%0, %1) : f32 [3, 2]\n") != std::string::npos);
+  BOOST_TEST(without_lines.find("graph.cpp") == std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(scopes_name_layers_and_keep_the_users_line) {

@@ -4,7 +4,11 @@
 #include <tapestry/models/fully_connected.hpp>
 #include <tapestry/models/report/metrics_log.hpp>
 #include <tapestry/models/report/progress.hpp>
+#include <tapestry/models/resnet.hpp>
+#include <tapestry/models/speedrun.hpp>
+#include <tapestry/models/three_layer.hpp>
 #include <tapestry/models/trainer.hpp>
+#include <tapestry/models/vision_transformer.hpp>
 #include <tapestry/optim/adaptive.hpp>
 #include <tapestry/optim/average.hpp>
 #include <tapestry/optim/muon.hpp>
@@ -13,9 +17,11 @@
 #include <tapestry/tests/support/restore_threads.hpp>
 #include <tapestry/tests/support/small_cifar10.hpp>
 #include <tapestry/tests/support/temporary_folder.hpp>
+#include <tapestry/tests/support/use_onednn.hpp>
 
 #include <fstream>
 #include <memory>
+#include <vector>
 
 #include <boost/test/unit_test.hpp>
 
@@ -30,8 +36,8 @@ struct Counted {
 
 /// The steps of cifar_train, as its train_run() sets them up; those after the first epoch are counted, but
 /// for each epoch's first, before which accuracies are taken and the best parameters kept.
-Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads, const Augmentation& augment = {},
-            std::optional<ExponentialMovingAverage> average = {}) {
+Counted run(Model& net, Optimizer optimizer, int threads, const Augmentation& augment = {},
+            std::optional<ExponentialMovingAverage> average = {}, Precision precision = Precision::f32) {
   const RestoreThreads restore;
   set_thread_count(threads);
   const TemporaryFolder folder;
@@ -43,6 +49,7 @@ Counted run(FullyConnectedNet& net, Optimizer optimizer, int threads, const Augm
   TrainerOptions options{
       .epochs = 4, .batch_size = 10, .lr_decay = 0.9, .train_samples = 20, .augment = augment};
   options.average = std::move(average);
+  options.precision = precision;
   options.on_step = [&](const StepReport& step) {
     log.append({{"kind", "step"},
                 {"epoch", step.epoch},
@@ -100,6 +107,25 @@ BOOST_AUTO_TEST_CASE(allocates_nothing_with_other_rules_and_averages) {
                : Optimizer(net.state(), Lamb{}, options);
       const Counted counted = run(net, optimizer, threads, {}, ExponentialMovingAverage(net.state(), 0.99));
       BOOST_TEST(counted.steps == 57u);
+    }
+  }
+}
+
+// Convolutions by oneDNN, whose calls make maps of their arguments, are the exception.
+BOOST_AUTO_TEST_CASE(allocates_nothing_in_nets_of_images) {
+  const UseOneDnn without(false);
+  for (const Precision precision : {Precision::f32, Precision::bf16}) {
+    std::vector<std::unique_ptr<Model>> nets;
+    nets.push_back(std::make_unique<ThreeLayerConvNet>(ThreeLayerOptions{.filters = 8, .hidden = 20}));
+    nets.push_back(std::make_unique<ResNet>(ResNetOptions::cifar(8, 4)));
+    nets.push_back(std::make_unique<SpeedrunNet>(SpeedrunOptions{.widths = {4, 8, 8}}));
+    nets.push_back(std::make_unique<VisionTransformer>(
+        VisionTransformerOptions{.width = 16, .depth = 2, .mlp_width = 32}));
+    for (const std::unique_ptr<Model>& net : nets) {
+      BOOST_TEST_CONTEXT(net->name()) {
+        const Counted counted = run(*net, {net->state(), Adam{}}, 3, {}, {}, precision);
+        BOOST_TEST(counted.steps == 57u);
+      }
     }
   }
 }
