@@ -190,11 +190,12 @@ BOOST_AUTO_TEST_CASE(in_bf16_with_any_number_of_threads) {
     for (const Training& training : trainings()) {
       set_thread_count(1);
       const CompileOptions options{.precision = Precision::bf16};
-      const std::string expected = trained(training, 20, options);
-      BOOST_TEST((expected != trained(training, 20)), training.name << " is the same in f32");
+      const std::string expected = trained(training, kSteps / 10, options);
+      BOOST_TEST((expected != trained(training, kSteps / 10)), training.name << " is the same in f32");
       for (const int threads : {2, 3, 4}) {
         set_thread_count(threads);
-        BOOST_TEST((trained(training, 20, options) == expected), training.name << " with " << threads);
+        BOOST_TEST((trained(training, kSteps / 10, options) == expected),
+                   training.name << " with " << threads);
       }
     }
   }
@@ -253,10 +254,11 @@ BOOST_AUTO_TEST_CASE(in_bf16_a_step_fused_or_not_is_near) {
 BOOST_AUTO_TEST_CASE(in_bf16_losses_are_near_those_of_f32) {
   for (const bool onednn : {false, true}) {
     const UseOneDnn use(onednn);
+    constexpr int kShown = kSteps / 4;
     for (const Training& training : trainings()) {
-      const std::string half = trained(training, 50, {.precision = Precision::bf16});
-      const std::string single = trained(training, 50);
-      for (std::size_t i = 0; i < 50; ++i) {
+      const std::string half = trained(training, kShown, {.precision = Precision::bf16});
+      const std::string single = trained(training, kShown);
+      for (std::size_t i = 0; i < kShown; ++i) {
         float a = 0, b = 0;
         std::memcpy(&a, half.data() + i * sizeof(float), sizeof(float));
         std::memcpy(&b, single.data() + i * sizeof(float), sizeof(float));
