@@ -124,20 +124,24 @@ std::int64_t spread(std::int64_t extent, std::int64_t interior) {
   return extent + std::max<std::int64_t>(extent - 1, 0) * interior;
 }
 
+/// Along an axis, before, behind or between: few enough for their sum with an extent not to wrap around.
+constexpr std::int64_t kMostPadding = std::int64_t{1} << 48;
+
 Type pad_type(const Signature& s) {
   const auto& [lo, hi, interior, value] = s.attrs.as<PadAttrs>();
   Type type = s.x[0];
   for (const Shape* counts : {&lo, &hi, &interior}) {
     require_type(counts->rank() == type.shape.rank(), "padding ", *counts, " doesn't fit its axes");
-    // Few enough for their sum with an extent not to wrap around.
-    require_type(std::ranges::none_of(*counts, [](std::int64_t n) { return n > std::int64_t{1} << 48; }),
-                 "padding ", *counts, " is more than 2^48");
+    require_type(std::ranges::none_of(*counts, [](std::int64_t n) { return n > kMostPadding; }), "padding ",
+                 *counts, " is more than 2^48");
     require_type(std::ranges::none_of(*counts, [](std::int64_t n) { return n < 0; }), "padding ", *counts,
                  " is negative");
   }
   require_type(is_floating(type.dtype) || std::nearbyint(value) == value, value, " is no ",
                name_of(type.dtype));
   for (int i = 0; i < type.shape.rank(); ++i) {
+    require_type(interior[i] == 0 || type.shape[i] - 1 <= kMostPadding / interior[i], "padding ", interior,
+                 " between ", type.shape, " elements is more than 2^48");
     type.shape[i] = lo[i] + spread(type.shape[i], interior[i]) + hi[i];
   }
   return type;

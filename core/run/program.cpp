@@ -297,8 +297,19 @@ struct Program::Impl {
     profiler->end_task(profiled_as, std::uint32_t(t), begin);
   }
 
+  void run(std::span<const Tensor> arguments) {
+    const Alone alone(running);  // `given` is of one step at a time, too
+    given.clear();
+    for (const Tensor& argument : arguments) given.push_back(argument.view());
+    run_alone(given);
+  }
+
   void run(std::span<const ConstView> arguments) {
     const Alone alone(running);
+    run_alone(arguments);
+  }
+
+  void run_alone(std::span<const ConstView> arguments) {
     const auto begin = profiler ? profiler->now() : 0;
     resolve(arguments);
     std::size_t t = 0;
@@ -377,11 +388,7 @@ Program::Impl& Program::impl() const {
 
 void Program::run(std::span<const ConstView> arguments) { impl().run(arguments); }
 
-void Program::run(std::span<const Tensor> arguments) {
-  impl().given.clear();
-  for (const Tensor& argument : arguments) impl().given.push_back(argument.view());
-  impl().run(impl().given);
-}
+void Program::run(std::span<const Tensor> arguments) { impl().run(arguments); }
 
 void Program::profile(Profiler* profiler, const std::string& name) {
   if (profiler) impl().profiled_as = profiler->add_program(name, task_infos(impl().graph, impl().plan));

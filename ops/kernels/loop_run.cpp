@@ -120,7 +120,7 @@ void Chunk::set_slots() {
 /// Can segments write this block's outputs past the caches themselves?
 bool Chunk::aligned() const {
   const std::int64_t columns = plan_.loop.row ? plan_.row_elements : plan_.slice_elements;
-  if (columns % kLanes != 0 && std::ranges::any_of(plan_.steps, &Step::has_rows)) return false;
+  if (columns % kLanes != 0 && std::ranges::any_of(plan_.calls, &LoopPlan::Call::has_rows)) return false;
   return std::ranges::all_of(plan_.fulls, [&](const FullOutput& full) {
     return !full.in_segment || std::uintptr_t(place(full)) % std::uintptr_t(kLanes * full.element_bytes) == 0;
   });

@@ -267,7 +267,8 @@ class Gathering {
   /// Random numbers that only segments read: they draw them.
   void draw_in_segments() {
     for (Leaf& leaf : plan_.leaves) {
-      if (!leaf.random || slots_.last_read(leaf.slot) == Slots::kEnd || !is_read_by_singles(leaf.slot))
+      if (!leaf.random || slots_.last_read(leaf.slot) == Slots::kEnd || !is_read_by_singles(leaf.slot) ||
+          is_read(leaf.slot, [&](std::size_t i) { return all_[i].kind == Step::Kind::pick; }))
         continue;
       leaf.drawing = drawn_[leaf.slot] = slots_.add_memory(sizeof(Drawing), true, Slots::kBegin);
       for (Step& step : all_) compare_words(step, leaf.slot);
@@ -303,6 +304,7 @@ class Gathering {
     step.levels = {Level::element, Level::block};
   }
 
+  /// By them, by what reduces rows, and as what single elements are picked of, if by anything.
   bool is_read_by_singles(int slot) const {
     const auto reads = [&](const Step& step) {
       return std::find(step.slots.begin(), step.slots.begin() + step.operands, slot) !=

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <cmath>
 #include <limits>
+#include <string_view>
 #include <thread>
 
 #include <boost/test/unit_test.hpp>
@@ -273,6 +274,31 @@ BOOST_AUTO_TEST_CASE(steps_of_one_program_that_overlap_are_an_error) {
   BOOST_TEST(refused > 0);
   p.run({&xs, 1});
   BOOST_TEST(identical(p.output(), expected));
+}
+
+// Nor do they touch the arguments of the step that runs.
+BOOST_AUTO_TEST_CASE(steps_that_are_refused_change_no_other_arguments) {
+  Tape tape;
+  const std::vector<Tensor> xs(300, Tensor::scalar(3.0));
+  std::vector<Var> inputs;
+  for (std::size_t i = 0; i < xs.size(); ++i) inputs.push_back(tape.input("x", {DType::f64, {}}));
+  Program p = compile(inputs.front() * 2);
+  std::atomic<bool> done{false};
+  int mixed = 0;
+  {
+    const std::jthread other([&] {
+      while (!done) thrown([&] { p.run(std::span<const Tensor>()); });
+    });
+    for (int i = 0; i < 20'000 && mixed == 0; ++i) {
+      try {
+        p.run(xs);
+      } catch (const Error& error) {
+        mixed += !std::string_view(error.what()).starts_with("the program is running already");
+      }
+    }
+    done = true;
+  }
+  BOOST_TEST(mixed == 0);
 }
 
 // What a loop with rows stores, and with it how much it holds at once, changes when other loops compute again

@@ -190,6 +190,34 @@ BOOST_AUTO_TEST_CASE(two_segments_read_the_same_numbers) {
   }
 }
 
+// What reads one element of a row doesn't draw: it needs them in memory.
+BOOST_AUTO_TEST_CASE(single_elements_of_random_rows) {
+  for (const bool others_draw : {false, true}) {
+    const std::int64_t rows = 137, columns = 300;
+    Loop loop{.extents = {rows, columns},
+              .row = 1,
+              .inputs = {{DType::i64, {0, 0}}, {DType::f32, {1, 0}}},
+              .code = {{Code::uniform, in(0)}, {Code::row_at, res(0), in(1)}, {Code::add, res(0), res(1)}},
+              .outputs = {{res(1), DType::f32, Reduce::none, {1, 0}, true}}};
+    if (others_draw) loop.outputs.push_back({res(2), DType::f32, Reduce::none, {columns, 1}});
+    std::vector<float> at(rows);
+    for (std::size_t r = 0; r < at.size(); ++r) at[r] = float(r * 41 % std::size_t(columns));
+    const std::size_t bytes[] = {std::size_t(rows * 4), std::size_t(rows * columns * 4)};
+    const auto result = run_all(loop, {kKey.data(), at.data()}, std::span(bytes).first(loop.outputs.size()));
+    const Tensor all = uniform(rows * columns);
+    std::int64_t wrong = 0;
+    for (std::size_t r = 0; r < at.size(); ++r) {
+      const auto row = all.values<float>().subspan(r * std::size_t(columns), std::size_t(columns));
+      const float one = row[std::size_t(at[r])];
+      wrong += floats(result[0])[r] != one;
+      for (std::size_t c = 0; others_draw && c < row.size(); ++c) {
+        wrong += floats(result[1])[r * row.size() + c] != row[c] + one;
+      }
+    }
+    BOOST_TEST(wrong == 0, (others_draw ? "others draw" : "nothing else reads them"));
+  }
+}
+
 // With constants in registers, which drawing takes for itself.
 BOOST_AUTO_TEST_CASE(two_tensors_are_drawn_in_one_segment) {
   constexpr std::int64_t n = 10'007;

@@ -120,6 +120,9 @@ BOOST_AUTO_TEST_CASE(mistakes_in_padding) {
   BOOST_CHECK_THROW(pad(x, {1, -1}, {0, 0}), Error);
   BOOST_CHECK_THROW(pad(x, {1, 1}, {0, 0}, 0.5), Error);
   BOOST_CHECK_THROW(pad(x, {1, 1}, {0, 0}, 0, {1}), Error);
+  // 2^16 times 2^48 - 1 is 2^64 - 2^16, and would take an element for each of 2^16 that there are.
+  const Var many = tape.input("many", {DType::f32, {65537}});
+  BOOST_CHECK_THROW(pad(many, {0}, {0}, 0, {(std::int64_t{1} << 48) - 1}), Error);
   BOOST_CHECK_THROW(pad_reflect(x, {2, 0}, {0, 0}), Error);
   BOOST_CHECK_THROW(pad_reflect(x, {0, 0}, {0, 3}), Error);
   BOOST_CHECK_THROW(pad_reflect(x, {0}, {0}), Error);
