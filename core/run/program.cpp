@@ -138,6 +138,7 @@ struct Program::Impl {
   std::vector<ConstView> views;
   std::vector<ConstView> given;
   std::vector<ConstView> own_arguments;  // if some had to be set aside
+  std::vector<bool> updates_state;       // of the plan's states
   std::vector<Tensor> set_aside;
   Profiler* profiler = nullptr;
   std::uint32_t profiled_as = 0;
@@ -177,6 +178,9 @@ struct Program::Impl {
         const void* const data = language::constant_value(graph, storage_of(graph, id))->data();
         addresses[id] = static_cast<std::byte*>(const_cast<void*>(data)) + place.offset;
       }
+    }
+    for (const State& state : plan.states) {
+      updates_state.push_back(std::ranges::find(graph.updates, state, &Update::state) != graph.updates.end());
     }
     std::size_t next_loop = 0;
     std::size_t most_reads = 0, most_writes = 0;
@@ -224,12 +228,18 @@ struct Program::Impl {
     summary.kernel_bytes += part_bytes;
   }
 
+  /// Of one that is only read the memory stays as it is, shared or not: another program may read it, too.
+  void* address_of_state(std::size_t i) {
+    const State& state = plan.states[i];
+    return updates_state[i] ? state.mutable_data() : const_cast<void*>(state.value().data());
+  }
+
   void* address(const Place& place, std::span<const ConstView> arguments) {
     switch (place.kind) {
       case Place::Kind::argument:
         return const_cast<void*>(arguments[place.index].data);
       case Place::Kind::state:
-        return plan.states[place.index].mutable_data();
+        return address_of_state(place.index);
       case Place::Kind::output:
         return outputs[place.index].mutable_data();
       default:

@@ -222,6 +222,20 @@ BOOST_AUTO_TEST_CASE(programs_stay_where_they_are) {
   BOOST_TEST(first.output().item() == 6);
 }
 
+// So that programs which only read it may run at once.
+BOOST_AUTO_TEST_CASE(state_that_is_only_read_stays_where_it_is) {
+  const Tensor held = Tensor::from({1.0f, 2.0f}, {2});
+  const State w("w", held), total("total", held);
+  Tape tape;
+  const Var sum_of_both = tape.read(w) + tape.read(total);
+  tape.write(total, sum_of_both);
+  Program p = compile(sum_of_both);
+  p.run();
+  BOOST_TEST(w.value().data() == held.data());
+  BOOST_TEST(total.value().at(1) == 4);
+  BOOST_TEST(held.at(1) == 2);
+}
+
 BOOST_AUTO_TEST_CASE(what_was_moved_from_says_so) {
   Function f = [](Var x) { return x * 2; };
   const Tensor x = Tensor::scalar(3.0);
