@@ -1,5 +1,6 @@
 #include "random_graph.hpp"
 
+#include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/differentiate.hpp>
 #include <tapestry/core/run/interpret.hpp>
 #include <tapestry/ops/functions.hpp>
@@ -330,6 +331,16 @@ class Generator {
     return {};
   }
 
+  /// References keep all values, in f64: the scores of an attention over thousands of tokens, too.
+  static void check_size_within(const Var& made) {
+    Graph within = made.tape().graph();
+    within.outputs = {made.id()};
+    within = expand(within);
+    for (ValueId id = 0; id < within.size(); ++id) {
+      require(within.type(id).shape.elements() <= std::int64_t{1} << 22, "too large within");
+    }
+  }
+
   /// Keeps a step whose value is of moderate size.
   void try_step(Step step) {
     recipe_.steps.push_back(std::move(step));
@@ -343,6 +354,7 @@ class Generator {
       maker.begin(last, std::move(operands), recipe_.steps.size() - 1);
       const Var made = kind_of(last.kind).make(maker);
       require(made.shape().elements() <= largest_ && made.rank() <= 5, "too large");
+      check_size_within(made);
       Tensor value = evaluate(made);
       for (std::int64_t i = 0; i < value.elements(); ++i) {
         require(std::abs(value.at(i)) < 100, "too large, or no number");
