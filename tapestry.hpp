@@ -11,6 +11,7 @@
 #include <tapestry/core/compile/precision.hpp>
 #include <tapestry/core/compile/print.hpp>
 #include <tapestry/core/compile/recompute.hpp>
+#include <tapestry/core/compile/run_passes.hpp>
 #include <tapestry/core/compile/schedule.hpp>
 #include <tapestry/core/compile/task_info.hpp>
 #include <tapestry/core/compile/verify.hpp>

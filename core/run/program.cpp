@@ -1,8 +1,6 @@
 #include <tapestry/core/compile/fuse.hpp>
-#include <tapestry/core/compile/passes.hpp>
 #include <tapestry/core/compile/plan.hpp>
-#include <tapestry/core/compile/precision.hpp>
-#include <tapestry/core/compile/verify.hpp>
+#include <tapestry/core/compile/run_passes.hpp>
 #include <tapestry/core/language.hpp>
 #include <tapestry/core/memory.hpp>
 #include <tapestry/core/run/in_parts.hpp>
@@ -34,50 +32,6 @@ bool all_finite(const ConstView& view) {
       });
     }
   });
-}
-
-Graph run_passes(const Graph& graph, const CompileOptions& options, std::string& precision) {
-  const auto wanted = [&](std::string_view name) {
-    return std::ranges::find(options.without, name) == options.without.end();
-  };
-  const auto check = [&](const Graph& g) {
-    if (options.verify) verify(g);
-  };
-  check(graph);
-  Graph current = expand(graph);
-  check(current);
-  for (const Pass& pass : passes()) {
-    if (!wanted(pass.name)) continue;
-    current = pass.run(current);
-    check(current);
-  }
-  if (options.precision == Precision::bf16) {
-    // After transposes are absorbed, which are then no values to cast; what it makes is simplified in turn.
-    PrecisionReport report;
-    current = lower_precision(current, &report);
-    precision = to_string(report);
-    check(current);
-    if (wanted("simplify")) current = simplify(current);
-    if (wanted("cse")) current = eliminate_common_subexpressions(current);
-    check(current);
-  }
-  current = remove_dead_code(current);
-  check(current);
-  return current;
-}
-
-void check_names(const CompileOptions& options) {
-  static constexpr std::string_view of_plan[] = {"fuse", "recompute", "in_place", "views", "epilogues"};
-  std::string known;
-  for (const std::string_view name : of_plan) known += text(known.empty() ? "" : ", ", name);
-  for (const Pass& pass : passes()) {
-    if (known.find(pass.name) == std::string::npos) known += text(", ", pass.name);
-  }
-  for (const std::string& name : options.without) {
-    const bool exists = std::ranges::find(of_plan, name) != std::end(of_plan) ||
-                        std::ranges::any_of(passes(), [&](const Pass& pass) { return pass.name == name; });
-    require(exists, "there is no pass named ", name, "; there are: ", known);
-  }
 }
 
 Tensor copy_of(const ConstView& view) {
@@ -145,10 +99,8 @@ struct Program::Impl {
   std::atomic_flag running;
 
   Impl(const Graph& recorded, const CompileOptions& opts) : options(opts) {
-    check_names(options);
-    const auto wanted = [&](std::string_view name) {
-      return std::ranges::find(options.without, name) == options.without.end();
-    };
+    check_pass_names(options);
+    const auto wanted = [&](std::string_view name) { return is_pass_on(name, options); };
     graph = run_passes(recorded, options, summary.precision);
     plan = tapestry::plan(graph, {.fuse = wanted("fuse"),
                                   .recompute = wanted("recompute"),
