@@ -2,7 +2,7 @@
 // take, of those that some have no use for.
 #pragma once
 
-#include <tapestry/core/error.hpp>
+#include "config.hpp"
 
 #include <algorithm>
 #include <span>
@@ -17,6 +17,20 @@ std::string names_of(std::span<const Entry> entries) {
   std::string names;
   for (const Entry& entry : entries) names += text(names.empty() ? "" : ", ", entry.name);
   return names;
+}
+
+/// Null if there is none of that name.
+template <class Entry>
+const Entry* find_entry(std::span<const Entry> entries, std::string_view name) {
+  const auto found = std::ranges::find(entries, name, &Entry::name);
+  return found == entries.end() ? nullptr : &*found;
+}
+
+/// Throws UsageError, naming those that there are, if there is none of that name.
+template <class Entry>
+const Entry& entry_named(std::span<const Entry> entries, std::string_view option, std::string_view name) {
+  if (const Entry* entry = find_entry(entries, name)) return *entry;
+  throw UsageError(text(option, " is one of ", names_of(entries), ", not '", name, "'"));
 }
 
 /// Settings that no entry names mean something to all.

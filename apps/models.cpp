@@ -183,9 +183,7 @@ bool takes(const ModelEntry& model, std::string_view setting) { return takes(mod
 std::string for_models(std::string_view setting) { return for_those(models(), setting); }
 
 const ModelEntry& model_entry(const std::string& name) {
-  for (const ModelEntry& entry : models()) {
-    if (entry.name == name) return entry;
-  }
+  if (const ModelEntry* entry = find_entry(models(), name)) return *entry;
   throw UsageError(text("there is no model '", name, "'; there are: ", model_names()));
 }
 

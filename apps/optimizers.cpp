@@ -74,10 +74,7 @@ const std::vector<OptimizerEntry>& all() {
 std::span<const OptimizerEntry> optimizers() { return all(); }
 
 const OptimizerEntry& optimizer_entry(const std::string& name) {
-  for (const OptimizerEntry& entry : optimizers()) {
-    if (entry.name == name) return entry;
-  }
-  throw UsageError(text("--optimizer is one of ", names_of(optimizers()), ", not '", name, "'"));
+  return entry_named(optimizers(), "--optimizer", name);
 }
 
 bool takes(const OptimizerEntry& optimizer, std::string_view setting) {

@@ -44,10 +44,7 @@ const std::vector<ScheduleEntry>& all() {
 std::span<const ScheduleEntry> schedules() { return all(); }
 
 const ScheduleEntry& schedule_entry(const std::string& name) {
-  for (const ScheduleEntry& entry : schedules()) {
-    if (entry.name == name) return entry;
-  }
-  throw UsageError(text("--schedule is one of ", names_of(schedules()), ", not '", name, "'"));
+  return entry_named(schedules(), "--schedule", name);
 }
 
 bool takes(const ScheduleEntry& schedule, std::string_view setting) {

@@ -125,6 +125,12 @@ def chebyshev(low, high, n=80):
     return [(low + high) / 2 + (high - low) / 2 * cos(pi * (2 * i + 1) / (2 * n)) for i in range(n)]
 
 
+def put_polynomial(rows, k, ts, ys, weights, at_0):
+    """Of degree 5, its coefficients rounded, as column k."""
+    for j, c in enumerate(rounded_one_by_one(ts, ys, weights, [to_f32(at_0)], 6)):
+        rows[j][k] = c
+
+
 def erf_table():
     rows = [[mpf(0)] * 16 for _ in range(6)]
     ts = chebyshev(mpf(2) ** -20, WIDTH / 2)
@@ -137,14 +143,17 @@ def erf_table():
         weights = [1 / ulp(y) for y in ys]
         if k == 15:
             ts, ys, weights = ts + [WIDTH / 2], ys + [1 - mpf(2) ** -27], weights + [2 * weights[0]]
-        for j, c in enumerate(rounded_one_by_one(ts, ys, weights, [to_f32(erf(k * WIDTH))], 6)):
-            rows[j][k] = c
+        put_polynomial(rows, k, ts, ys, weights, erf(k * WIDTH))
     return rows
 
 
-print("erf f32, table")
-for row in erf_table():
-    print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")
+def print_table(name, rows):
+    print(name)
+    for row in rows:
+        print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")
+
+
+print_table("erf f32, table", erf_table())
 
 
 # The derivative of GELU in f32, P(N <= x) + x e^(-x^2/2) / sqrt(2 pi), less the 1/2 that it is at 0: then it is odd.
@@ -166,11 +175,8 @@ def gelu_slope_table():
         weights = [mpf(2) ** 24] * len(ts)
         if k == 15:
             ts, ys, weights = ts + [GELU_WIDTH / 2], ys + [mpf(1) / 2], weights + [100 * weights[0]]
-        for j, c in enumerate(rounded_one_by_one(ts, ys, weights, [to_f32(gelu_slope(k * GELU_WIDTH))], 6)):
-            rows[j][k] = c
+        put_polynomial(rows, k, ts, ys, weights, gelu_slope(k * GELU_WIDTH))
     return rows
 
 
-print("derivative of GELU f32, table")
-for row in gelu_slope_table():
-    print("  {" + ", ".join(mp.nstr(c, 9) for c in row) + "},")
+print_table("derivative of GELU f32, table", gelu_slope_table())

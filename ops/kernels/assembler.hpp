@@ -5,7 +5,6 @@
 
 #include <tapestry/core/error.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -150,26 +149,17 @@ class Assembler {
     std::memcpy(&code_[jump - 4], &distance, 4);
   }
 
-  /// Appends two pieces of code without jumps that have the same instructions, but for registers and
-  /// addresses: one of the first, one of the second, and so on.
-  void append_in_turns(const Assembler& one, const Assembler& other) {
-    require(one.starts_.size() == other.starts_.size(), "two pieces of code in turns have ",
-            one.starts_.size(), " and ", other.starts_.size(), " instructions");
-    for (std::size_t i = 0; i < one.starts_.size(); ++i) {
-      append(one, i);
-      append(other, i);
+  /// Appends pieces of code without jumps that have the same instructions, but for registers and addresses:
+  /// one of each in turn, each piece `skew` turns after the one before.
+  void append_in_turns(std::span<const Assembler> pieces, std::size_t skew = 0) {
+    const std::size_t count = pieces.front().starts_.size();
+    for (const Assembler& piece : pieces) {
+      require(piece.starts_.size() == count, "two pieces of code in turns have ", count, " and ",
+              piece.starts_.size(), " instructions");
     }
-  }
-
-  /// Appends pieces of code without jumps, an instruction of each in turn, each piece `skew` turns after the
-  /// one before.
-  void append_in_turns(std::span<const Assembler> pieces, std::size_t skew) {
-    std::size_t most = 0;
-    for (const Assembler& piece : pieces) most = std::max(most, piece.starts_.size());
-    for (std::size_t turn = 0; turn < most + skew * (pieces.size() - 1); ++turn) {
+    for (std::size_t turn = 0; turn < count + skew * (pieces.size() - 1); ++turn) {
       for (std::size_t p = 0; p < pieces.size(); ++p) {
-        if (turn >= p * skew && turn - p * skew < pieces[p].starts_.size())
-          append(pieces[p], turn - p * skew);
+        if (turn >= p * skew && turn - p * skew < count) append(pieces[p], turn - p * skew);
       }
     }
   }

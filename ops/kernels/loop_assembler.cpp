@@ -292,7 +292,7 @@ void SegmentAssembler::two_bodies() {
     bodies[i] = std::exchange(a_, {});
   }
   a_ = std::move(before);
-  a_.append_in_turns(bodies[0], bodies[1]);
+  a_.append_in_turns(bodies);
   body_ = 0;
   free_ = free;
   free_masks_ = masks;
